@@ -1,0 +1,3 @@
+from voicekiosk.cli import main
+
+raise SystemExit(main())
