@@ -20,14 +20,14 @@ class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A table of the configuration file."""
 
 
-class Kiosk(Table):
+class Kiosk(Table, frozen=True):
     """Who and where this kiosk is."""
 
     name: Annotated[str, Meta(description="name of this kiosk, shown in status and the journal")] = "kiosk"
     place: Annotated[str, Meta(description="where it stands; {place} in a prompt")] = ""
 
 
-class TurnDetection(Table):
+class TurnDetection(Table, frozen=True):
     """When the service decides that the visitor has finished, or has interrupted."""
 
     vad_threshold: Annotated[
@@ -46,29 +46,30 @@ class TurnDetection(Table):
         bool, Meta(description="whether speaking (or the button) may cut the agent short on the server")
     ] = True
     interruption_delay_ms: Annotated[
-        Annotated[int, Meta(ge=0, le=1000)] | None, Meta(description="speech needed before it cuts the agent, 0-1000")
+        Annotated[int, Meta(ge=0, le=1000)] | None,
+        Meta(description="speech needed before it cuts the agent, 0-1000"),
     ] = None
 
 
-class Agent(Table):
+class Agent(Table, frozen=True):
     """The voice agent service: where it is, who it is, how it speaks and listens."""
 
     region: Annotated[
-        Literal["default", "us", "eu"], Meta(description="which of the service's hosts to use; pin one to keep data there")
+        Literal["default", "us", "eu"],
+        Meta(description="which of the service's hosts to use; pin one to keep data there"),
     ] = "default"
     url: Annotated[
         str, Meta(description="full WebSocket address instead of a region, for the simulator or a proxy")
     ] = ""
     agent_id: Annotated[
-        str, Meta(description="use an agent stored at the service; then no other key of its persona may be set")
+        str,
+        Meta(description="use an agent stored at the service; then no other key of its persona may be set"),
     ] = ""
     system_prompt: Annotated[str, Meta(description="who the agent is and how it should answer")] = (
         "You are a friendly guide at a kiosk. Answer in two sentences at most, in the visitor's language."
     )
     greeting: Annotated[str, Meta(description="spoken when a conversation starts; empty for none")] = ""
-    voice: Annotated[
-        str, Meta(description="voice of the agent; empty for the service's own choice")
-    ] = "alba"
+    voice: Annotated[str, Meta(description="voice of the agent; empty for the service's own choice")] = "alba"
     volume: Annotated[Percent | None, Meta(description="loudness the service speaks at, 0-100")] = None
     transcription_mode: Annotated[
         Literal["min_latency", "balanced", "max_accuracy"],
@@ -78,7 +79,7 @@ class Agent(Table):
         str, Meta(max_length=1750, description="a hint for the recogniser: what people will talk about")
     ] = ""
     language_codes: Annotated[
-        tuple[str, ...], Meta(description="languages to expect, such as [\"en\", \"de\"]; empty for automatic")
+        tuple[str, ...], Meta(description='languages to expect, such as ["en", "de"]; empty for automatic')
     ] = ()
     keyterms: Annotated[
         tuple[Annotated[str, Meta(min_length=1, max_length=50)], ...],
@@ -93,50 +94,60 @@ class Agent(Table):
     ] = field(default_factory=TurnDetection)
 
 
-class Capture(Table):
+class Capture(Table, frozen=True):
     """The microphone."""
 
     device: Annotated[
         str,
         Meta(
-            description="card id (\"Headset\"), USB path (\"usb:1-1.2\"), ALSA name (\"hw:CARD=Headset\") or \"auto\""
+            description='card id ("Headset"), USB path ("usb:1-1.2"), ALSA name ("hw:CARD=Headset") or "auto"'
         ),
     ] = "auto"
     rate_hz: Annotated[
         int, Meta(ge=0, le=384000, description="rate to open the card at; 0 prefers 48000, else the nearest")
     ] = 0
     format: Annotated[
-        Literal["auto", "S16_LE", "S32_LE"], Meta(description="sample format of the card; I2S microphones give S32_LE")
+        Literal["auto", "S16_LE", "S32_LE"],
+        Meta(description="sample format of the card; I2S microphones give S32_LE"),
     ] = "auto"
-    channels: Annotated[int, Meta(ge=0, le=32, description="channels to open the card with; 0 for what it has")] = 0
+    channels: Annotated[
+        int, Meta(ge=0, le=32, description="channels to open the card with; 0 for what it has")
+    ] = 0
     channel: Annotated[
-        int | Literal["mix"], Meta(description="which channel is the microphone, from 0, or \"mix\" for the mean of all")
+        int | Literal["mix"],
+        Meta(description='which channel is the microphone, from 0, or "mix" for the mean of all'),
     ] = "mix"
-    period_ms: Annotated[int, Meta(ge=5, le=100, description="how much audio the card hands over at a time")] = 20
+    period_ms: Annotated[
+        int, Meta(ge=5, le=100, description="how much audio the card hands over at a time")
+    ] = 20
     buffer_ms: Annotated[
         int, Meta(ge=40, le=2000, description="how long the daemon may be late before the card overruns")
     ] = 200
     warm: Annotated[
-        bool, Meta(description="keep the microphone open while idle, so that preroll_ms reaches back before the press")
+        bool,
+        Meta(description="keep the microphone open while idle, so that preroll_ms reaches before the press"),
     ] = False
     preroll_ms: Annotated[
         int, Meta(ge=0, le=2000, description="with warm: how much from before the press is sent")
     ] = 300
 
 
-class Playback(Table):
+class Playback(Table, frozen=True):
     """The loudspeaker."""
 
     device: Annotated[
-        str, Meta(description="as for the microphone; \"auto\" takes the first card that can play")
+        str, Meta(description='as for the microphone; "auto" takes the first card that can play')
     ] = "auto"
     rate_hz: Annotated[
         int, Meta(ge=0, le=384000, description="rate to open the card at; 0 prefers 48000, else the nearest")
     ] = 0
-    channels: Annotated[int, Meta(ge=0, le=32, description="channels to open the card with; 0 for what it has")] = 0
+    channels: Annotated[
+        int, Meta(ge=0, le=32, description="channels to open the card with; 0 for what it has")
+    ] = 0
     period_ms: Annotated[int, Meta(ge=5, le=50, description="how much audio the card takes at a time")] = 10
     queue_ms: Annotated[
-        int, Meta(ge=10, le=200, description="audio held in the card; less is quicker to silence, more is safer")
+        int,
+        Meta(ge=10, le=200, description="audio held in the card; less is quicker to silence, more is safer"),
     ] = 30
     cushion_ms: Annotated[
         int, Meta(ge=0, le=1000, description="audio gathered before a reply starts, against network jitter")
@@ -148,17 +159,19 @@ class Playback(Table):
     volume_max: Annotated[Percent, Meta(description="loudest that anybody can set")] = 100
 
 
-class Audio(Table):
+class Audio(Table, frozen=True):
     """Microphone and loudspeaker."""
 
     capture: Annotated[Capture, Meta(description="the microphone")] = field(default_factory=Capture)
     playback: Annotated[Playback, Meta(description="the loudspeaker")] = field(default_factory=Playback)
 
 
-class Button(Table):
+class Button(Table, frozen=True):
     """The talk button."""
 
-    gpio: Annotated[Pin, Meta(description="BCM number of the talk button's pin; its other leg goes to ground")] = 17
+    gpio: Annotated[
+        Pin, Meta(description="BCM number of the talk button's pin; its other leg goes to ground")
+    ] = 17
     active_low: Annotated[
         bool, Meta(description="true: pressed connects to ground (pull-up); false: to 3.3 V (pull-down)")
     ] = True
@@ -168,11 +181,12 @@ class Button(Table):
     mute_gpio: Annotated[Pin | None, Meta(description="BCM number of an optional mute button")] = None
 
 
-class Lamp(Table):
+class Lamp(Table, frozen=True):
     """The lamp."""
 
     kind: Annotated[
-        Literal["led", "pwm", "rgb", "none"], Meta(description="a plain LED, one that can be dimmed, or red-green-blue")
+        Literal["led", "pwm", "rgb", "none"],
+        Meta(description="a plain LED, one that can be dimmed, or red-green-blue"),
     ] = "led"
     gpio: Annotated[Pin, Meta(description="BCM number of the lamp's pin (led, pwm)")] = 18
     red_gpio: Annotated[Pin, Meta(description="BCM number of the red pin (rgb)")] = 22
@@ -181,7 +195,11 @@ class Lamp(Table):
     active_high: Annotated[bool, Meta(description="false for lamps that light when the pin is low")] = True
     brightness: Annotated[Percent, Meta(description="brightness by day, 0-100 (pwm, rgb)")] = 100
     night_from: Annotated[
-        str, Meta(pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$", description="start of the night hours, HH:MM; empty for none")
+        str,
+        Meta(
+            pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$",
+            description="start of the night hours, HH:MM; empty for none",
+        ),
     ] = ""
     night_to: Annotated[
         str, Meta(pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$", description="end of the night hours, HH:MM")
@@ -191,7 +209,7 @@ class Lamp(Table):
     ] = 15
 
 
-class Panel(Table):
+class Panel(Table, frozen=True):
     """Button and lamp."""
 
     driver: Annotated[
@@ -203,23 +221,32 @@ class Panel(Table):
         Meta(description="hold to talk, tap to start and stop, or both (a tap under 300 ms latches)"),
     ] = "hold"
     chip: Annotated[
-        str, Meta(description="GPIO chip (\"/dev/gpiochip0\"), or \"auto\" for the one with the header's pins")
+        str, Meta(description='GPIO chip ("/dev/gpiochip0"), or "auto" for the one with the header\'s pins')
     ] = "auto"
     button: Annotated[Button, Meta(description="the talk button")] = field(default_factory=Button)
     lamp: Annotated[Lamp, Meta(description="the lamp")] = field(default_factory=Lamp)
 
 
-class Conversation(Table):
+class Conversation(Table, frozen=True):
     """How long each part of a conversation may take."""
 
-    max_hold_s: Annotated[float, Meta(ge=5, le=60, description="longest question; after it the button counts as stuck")] = 60.0
+    max_hold_s: Annotated[
+        float, Meta(ge=5, le=60, description="longest question; after it the button counts as stuck")
+    ] = 60.0
     latched_silence_s: Annotated[
         float, Meta(ge=2, le=60, description="a tapped question ends after this long without speech")
     ] = 10.0
     release_tail_ms: Annotated[
-        int, Meta(ge=0, le=1000, description="how long the microphone stays live after the release, for the last syllable")
+        int,
+        Meta(
+            ge=0,
+            le=1000,
+            description="how long the microphone stays live after the release, for the last syllable",
+        ),
     ] = 120
-    thinking_timeout_s: Annotated[float, Meta(ge=3, le=120, description="wait for an answer before giving up")] = 12.0
+    thinking_timeout_s: Annotated[
+        float, Meta(ge=3, le=120, description="wait for an answer before giving up")
+    ] = 12.0
     nudge_after_s: Annotated[
         Annotated[float, Meta(ge=0.5, le=60)] | None,
         Meta(description="ask again when nothing has come; unset: 2, 2.5 or 4 s by transcription_mode"),
@@ -228,43 +255,60 @@ class Conversation(Table):
         float, Meta(ge=1, le=60, description="an answer that stops in the middle ends after this long")
     ] = 5.0
     keep_open_s: Annotated[
-        float, Meta(ge=0, le=3600, description="the session stays open this long after the last word; it costs money")
+        float,
+        Meta(
+            ge=0, le=3600, description="the session stays open this long after the last word; it costs money"
+        ),
     ] = 45.0
     connect: Annotated[
         Literal["on_press", "on_boot"],
-        Meta(description="open the session at a press, or keep one open all day (quicker, and billed by the hour)"),
+        Meta(
+            description="open the session at a press, or keep one open all day (quicker, billed by the hour)"
+        ),
     ] = "on_press"
 
 
-class Network(Table):
+class Network(Table, frozen=True):
     """The way to the service."""
 
     connect_timeout_s: Annotated[float, Meta(ge=1, le=60, description="longest wait for a connection")] = 10.0
-    ready_timeout_s: Annotated[float, Meta(ge=1, le=60, description="longest wait for the session to be ready")] = 10.0
+    ready_timeout_s: Annotated[
+        float, Meta(ge=1, le=60, description="longest wait for the session to be ready")
+    ] = 10.0
     dead_after_s: Annotated[
         float, Meta(ge=0.5, le=60, description="a link that does not answer a ping for this long is dead")
     ] = 2.4
     resume: Annotated[
         Literal["token", "key", "never"],
-        Meta(description="credential for resuming after a drop: the session's own token, the key, or never resume"),
+        Meta(
+            description="credential for resuming after a drop: the session's token, the key, or never resume"
+        ),
     ] = "token"
-    resume_window_s: Annotated[float, Meta(ge=0, le=29, description="how long after a drop resuming is tried")] = 25.0
+    resume_window_s: Annotated[
+        float, Meta(ge=0, le=29, description="how long after a drop resuming is tried")
+    ] = 25.0
     backoff_max_s: Annotated[float, Meta(ge=1, le=600, description="longest pause between attempts")] = 60.0
     carry_turns: Annotated[
         int, Meta(ge=0, le=50, description="turns of the conversation a fresh session is told after a drop")
     ] = 6
-    proxy: Annotated[str, Meta(description="HTTP proxy address; empty for none (the environment is not read)")] = ""
-    ca_file: Annotated[str, Meta(description="certificates to trust instead of the system's, for a proxy or the simulator")] = ""
+    proxy: Annotated[
+        str, Meta(description="HTTP proxy address; empty for none (the environment is not read)")
+    ] = ""
+    ca_file: Annotated[
+        str, Meta(description="certificates to trust instead of the system's, for a proxy or the simulator")
+    ] = ""
 
 
-class Log(Table):
+class Log(Table, frozen=True):
     """The journal."""
 
-    level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="how much the journal says")] = "info"
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="how much the journal says")
+    ] = "info"
     transcripts: Annotated[bool, Meta(description="write what people said to the journal")] = False
 
 
-class Config(Table):
+class Config(Table, frozen=True):
     """The whole configuration; every key has a default that works."""
 
     kiosk: Annotated[Kiosk, Meta(description="who and where this kiosk is")] = field(default_factory=Kiosk)
