@@ -1,0 +1,115 @@
+"""What systemd is told: ready, status, reloading, stopping, alive (sd_notify(3))."""
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping
+
+logger = logging.getLogger(__name__)
+
+
+class Notifier:
+    """Tell the service manager how the daemon is; silent where there is none.
+
+    Any thread. Never raises: a daemon that cannot be heard by systemd can still talk to its visitor.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[str], object] | None,
+        watchdog_interval_s: float | None = None,
+        monotonic_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        """Make a notifier that hands each datagram's text to `send`; None for silence."""
+        self._send = send
+        self._monotonic_ns = monotonic_ns
+        self._status = ""
+        self.watchdog_interval_s = watchdog_interval_s
+        """How often to feed the watchdog: half of what it waits. None without a watchdog."""
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Notifier":
+        """Make a notifier as `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID` say."""
+        address = environ.get("NOTIFY_SOCKET", "")
+        if not address:
+            return cls(None)
+        return cls(_sender(address), watchdog_interval_s(environ, os.getpid()))
+
+    def ready(self, status: str = "") -> None:
+        """Say that a press will be answered: after start, and after each `reloading`."""
+        self._tell("READY=1", status)
+
+    def status(self, status: str) -> None:
+        """Set the line that `systemctl status` shows; one that stands there already is not sent again."""
+        self._tell("", status)
+
+    def reloading(self) -> None:
+        """Say that the configuration is being read again; `ready` ends it.
+
+        The time stamp is what Type=notify-reload (systemd 253) needs and older ones ignore.
+        """
+        self._tell(f"RELOADING=1\nMONOTONIC_USEC={self._monotonic_ns() // 1000}")
+
+    def stopping(self, status: str = "") -> None:
+        """Say that the daemon is on its way out."""
+        self._tell("STOPPING=1", status)
+
+    def watchdog(self) -> None:
+        """Feed the watchdog."""
+        self._tell("WATCHDOG=1")
+
+    def _tell(self, state: str, status: str = "") -> None:
+        if self._send is None:
+            return
+        lines = [state] if state else []
+        status = " ".join(status.split())
+        if status and status != self._status:
+            self._status = status
+            lines.append(f"STATUS={status}")
+        if not lines:
+            return
+        try:
+            self._send("\n".join(lines))
+        except OSError as error:
+            logger.debug("systemd could not be notified: %s", error)
+
+
+def watchdog_interval_s(environ: Mapping[str, str], pid: int) -> float | None:
+    """Return half of what the watchdog waits, or None if there is none for this process."""
+    try:
+        limit_us = int(environ.get("WATCHDOG_USEC", "0"))
+        owner = int(environ.get("WATCHDOG_PID") or pid)
+    except ValueError:
+        return None
+    return limit_us / 2e6 if limit_us > 0 and owner == pid else None
+
+
+def _sender(address: str) -> Callable[[str], object] | None:
+    try:
+        from systemd.daemon import notify  # noqa: PLC0415 - optional, and only wanted under systemd
+    except ImportError:
+        return datagram_sender(address)
+    return notify  # type: ignore[no-any-return]
+
+
+def datagram_sender(address: str) -> Callable[[str], object] | None:
+    """Return what python3-systemd's `notify` does, for where it is not installed.
+
+    `address` is an absolute path, or a name in the abstract namespace that starts with "@".
+    """
+    match address[:1]:
+        case "@":
+            target = "\0" + address[1:]
+        case "/":
+            target = address
+        case _:
+            logger.warning("NOTIFY_SOCKET=%s: expected a path or @name; systemd is told nothing", address)
+            return None
+
+    def send(text: str) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as endpoint:
+            endpoint.setblocking(False)
+            endpoint.sendto(text.encode(), target)
+
+    return send
