@@ -30,7 +30,7 @@ PURE = {
     "panel/gestures.py",
     "panel/lamp.py",
 }
-IMPURE = {"asyncio", "socket", "threading", "time", "datetime", "random", "select", "subprocess"}
+IMPURE = {"asyncio", "socket", "threading", "time", "datetime", "select", "subprocess"}
 
 
 @dataclass(frozen=True)
