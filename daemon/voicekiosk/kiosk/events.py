@@ -1,0 +1,231 @@
+"""What the state machine is told, and what it asks for.
+
+Events of the button, the service and the devices come straight from their rooms (`panel.gestures`,
+`agent.events`, `audio.events`); here are the ones that only the kiosk itself knows. Effects are
+values: the conductor carries them out.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Fault(StrEnum):
+    """Something that keeps the kiosk from talking, or from showing that it does."""
+
+    KEY = "key"
+    SERVICE = "service"
+    MICROPHONE = "microphone"
+    MICROPHONE_SILENT = "microphone_silent"
+    LOUDSPEAKER = "loudspeaker"
+    STUCK_BUTTON = "stuck_button"
+    PANEL = "panel"
+
+
+class Sound(StrEnum):
+    """An earcon, or the spoken sentence that replaces it."""
+
+    TICK = "tick"
+    OFFLINE = "offline"
+    NO_ANSWER = "no_answer"
+    KEY_REFUSED = "key_refused"
+    SERVICE_REFUSED = "service_refused"
+    MICROPHONE_GONE = "microphone_gone"
+    MUTED = "muted"
+
+
+# --- events ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The daemon is ready: a press will be answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """The daemon has been asked to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class MuteSwitched:
+    """Somebody asked for the microphone to be muted (True), unmuted (False) or toggled (None)."""
+
+    on: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """Somebody asked for the conversation to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class SayRequested:
+    """The operator wants the agent to say something."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class UtteranceSent:
+    """Everything the visitor said has gone to the service, and the closing silence has begun."""
+
+    loud: bool
+    """Whether anything in it was loud enough to be speech."""
+
+
+@dataclass(frozen=True, slots=True)
+class AudioArrived:
+    """The first audio of a reply has arrived."""
+
+    reply_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """The cause of a fault may be gone (a new key, a new configuration): try again."""
+
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A part that is no device and no link has failed."""
+
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True)
+class RouteAppeared:
+    """The kernel reports a way to the network."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A deadline may have passed. The facts are what a stalled answer is told by."""
+
+    queued_samples: int = 0
+    """24 kHz samples that the loudspeaker has still to play."""
+    audio_at_s: float = float("-inf")
+    """When the last reply audio arrived."""
+
+
+# --- effects -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class BeginUtterance:
+    """Take the microphone from `from_s` on, or from a pre-roll before it, to the service."""
+
+    from_s: float
+    barge_in: bool
+    """The loudspeaker was playing: no pre-roll, it would hold the agent's own words."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndUtterance:
+    """What was captured up to `until_s` belongs to the question; silence follows until the turn closes."""
+
+    until_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class CancelUtterance:
+    """Send nothing more of what was captured."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnOpened:
+    """The service hears speech again: the silence after the question must go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnClosed:
+    """The service has closed the turn: the silence after the question may stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resend:
+    """The link is new: send again what may not have arrived, or (`whole`) the utterance from its start."""
+
+    whole: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FlushSpeaker:
+    """Silence the loudspeaker at once and ignore what else comes of that reply."""
+
+
+@dataclass(frozen=True, slots=True)
+class FinishReply:
+    """The reply is complete: say when its last sample has left the loudspeaker."""
+
+
+@dataclass(frozen=True, slots=True)
+class HoldReply:
+    """Keep the audio of the reply that begins now: somebody is still speaking."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlayHeldReply:
+    """Play what was kept, from its start."""
+
+
+@dataclass(frozen=True, slots=True)
+class DropHeldReply:
+    """Throw away what was kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreateReply:
+    """Ask the service for a reply without new speech (protocol §2.6)."""
+
+    instructions: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectNow:
+    """Try the link at once, whatever back-off is running."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryDevices:
+    """Open a lost microphone or loudspeaker now, whatever back-off is running."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlaySound:
+    """Let the visitor hear a sign."""
+
+    sound: Sound
+
+
+Event = (
+    Started
+    | Stopping
+    | MuteSwitched
+    | HangUp
+    | SayRequested
+    | UtteranceSent
+    | AudioArrived
+    | Fixed
+    | Failed
+    | RouteAppeared
+    | Tick
+)
+Effect = (
+    BeginUtterance
+    | EndUtterance
+    | CancelUtterance
+    | TurnOpened
+    | TurnClosed
+    | Resend
+    | FlushSpeaker
+    | FinishReply
+    | HoldReply
+    | PlayHeldReply
+    | DropHeldReply
+    | CreateReply
+    | ConnectNow
+    | RetryDevices
+    | PlaySound
+)

@@ -1,0 +1,166 @@
+"""The way to the service: connecting, lost, brought back, given up.
+
+When to try again is the agent room's ladder; here is what it means for the visitor.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from voicekiosk.agent import events as agent
+from voicekiosk.kiosk.events import (
+    CancelUtterance,
+    ConnectNow,
+    CreateReply,
+    DropHeldReply,
+    Effect,
+    Fault,
+    FinishReply,
+    PlaySound,
+    Resend,
+    Sound,
+)
+from voicekiosk.kiosk.state import NEVER, Link, Rules, State, Turn
+
+Emit = Callable[[Effect], None]
+LinkEvent = agent.Connecting | agent.Ready | agent.Dropped | agent.Refused | agent.Ended
+
+GO_ON = (
+    "The connection was lost while you were speaking, and the visitor heard only part of your last answer. "
+    "Take that answer up again where it was cut off, without greeting and without saying it all again."
+)
+QUICK_RETRY_S = 2.0
+"""A retry that comes no later than this is part of the same attempt for the visitor."""
+
+
+def decide(s: State, event: LinkEvent, now_s: float, rules: Rules, emit: Emit) -> State:
+    """Follow what the agent room says of the link."""
+    if not s.session_wanted:
+        return s
+    match event:
+        case agent.Connecting():
+            return s if s.link in (Link.RESUMING, Link.CONNECTING) else _connecting(s, now_s, rules)
+        case agent.Ready(resumed=resumed, continued=continued):
+            return _ready(s, now_s, rules, emit, kept=resumed, fresh=not (resumed or continued))
+        case agent.Dropped(retry_in_s=retry_in_s):
+            return _dropped(s, retry_in_s, now_s, rules, emit)
+        case agent.Refused(cause=cause):
+            return _refused(s, cause, emit)
+        case agent.Ended():
+            # The service ended it by itself, at its limit of three hours: a turn goes on in a new one.
+            return replace(
+                s, link=Link.CLOSED, session_wanted=s.turn is not Turn.NONE or rules.connect_on_boot
+            )
+
+
+def route_appeared(s: State, emit: Emit) -> State:
+    """Try at once what was waiting for the network."""
+    if s.session_wanted and s.link is not Link.READY:
+        emit(ConnectNow())
+    return replace(s, offline=False)
+
+
+def link_deadline(s: State, now_s: float, rules: Rules, emit: Emit) -> State:
+    """Give up on a link that does not come; or forget, after a while, that it did not."""
+    if not s.session_wanted:
+        return replace(s, offline=False, link_deadline_s=NEVER)
+    return _go_offline(s, now_s, rules, emit)
+
+
+def _connecting(s: State, now_s: float, rules: Rules) -> State:
+    return replace(s, link=Link.CONNECTING, link_deadline_s=now_s + rules.connecting_s)
+
+
+def _ready(s: State, now_s: float, rules: Rules, emit: Emit, *, kept: bool, fresh: bool) -> State:
+    s = replace(
+        s,
+        link=Link.READY,
+        link_deadline_s=NEVER,
+        offline=False,
+        greeting_due=fresh and rules.greets,
+        faults=s.faults - {Fault.KEY, Fault.SERVICE},
+    )
+    for saying in s.sayings:
+        emit(CreateReply(saying))
+    s = replace(s, sayings=())
+    if s.cut_off:
+        emit(CreateReply(GO_ON))
+        s = replace(s, cut_off=False)
+        if s.turn is Turn.THINKING:
+            s = replace(s, turn_deadline_s=now_s + rules.thinking_timeout_s)
+        return s
+    if s.turn is Turn.LISTENING:
+        emit(Resend(whole=not kept))
+        if s.latched:
+            return replace(s, turn_deadline_s=now_s + rules.latched_silence_s)
+        return s
+    if s.turn is Turn.THINKING:
+        return _ready_while_thinking(s, now_s, rules, emit, kept=kept)
+    return s
+
+
+def _ready_while_thinking(s: State, now_s: float, rules: Rules, emit: Emit, *, kept: bool) -> State:
+    if not s.turn_closed:
+        emit(Resend(whole=not kept))
+        # Until the uplink says that all of it has gone again.
+        deadline_s = now_s + rules.max_hold_s + rules.thinking_timeout_s
+        return replace(s, utterance_sent=False, turn_deadline_s=deadline_s)
+    if kept:
+        nudge_at_s = NEVER if s.nudged else now_s + rules.nudge_after_s
+        return replace(s, nudge_at_s=nudge_at_s, turn_deadline_s=now_s + rules.thinking_timeout_s)
+    # The question is in what the fresh session was told; nobody will say it again.
+    emit(CreateReply())
+    return replace(s, nudged=True, turn_deadline_s=now_s + rules.thinking_timeout_s)
+
+
+def _dropped(s: State, retry_in_s: float | None, now_s: float, rules: Rules, emit: Emit) -> State:
+    if s.link is Link.READY:
+        s = _lost(s, now_s, rules, emit)
+    if retry_in_s is None or retry_in_s > QUICK_RETRY_S:
+        return _go_offline(s, now_s, rules, emit)
+    return s
+
+
+def _lost(s: State, now_s: float, rules: Rules, emit: Emit) -> State:
+    s = replace(s, link=Link.RESUMING, link_deadline_s=now_s + rules.reconnecting_s, nudge_at_s=NEVER)
+    match s.turn:
+        case Turn.SPEAKING if s.reply_open:
+            # What has come is played to its end; the rest is asked for when the link is back.
+            emit(FinishReply())
+            s = replace(s, cut_off=True)
+        case Turn.LISTENING if s.reply_held:
+            emit(DropHeldReply())
+            s = replace(s, reply_held=False)
+        case Turn.THINKING:
+            emit(PlaySound(Sound.TICK))
+            s = replace(s, turn_deadline_s=now_s + rules.reconnecting_s + rules.thinking_timeout_s)
+        case _:
+            pass
+    return replace(s, reply_id="", reply_open=False, reply_has_audio=False)
+
+
+def _go_offline(s: State, now_s: float, rules: Rules, emit: Emit) -> State:
+    if s.turn in (Turn.LISTENING, Turn.THINKING):
+        emit(CancelUtterance())
+        emit(PlaySound(Sound.OFFLINE))
+        s = replace(s, turn=Turn.NONE, utterance_sent=True)
+    s = replace(s, offline=True, cut_off=False, reply_open=False)
+    if rules.connect_on_boot:
+        return replace(s, link=Link.WAITING, link_deadline_s=NEVER)
+    # Nobody is waiting any more: an open socket would only cost money. The sign stays for a while.
+    return replace(s, link=Link.CLOSED, session_wanted=False, link_deadline_s=now_s + rules.offline_s)
+
+
+def _refused(s: State, cause: agent.Cause, emit: Emit) -> State:
+    key = cause is agent.Cause.KEY
+    if s.turn is not Turn.NONE:
+        emit(CancelUtterance())
+        emit(PlaySound(Sound.KEY_REFUSED if key else Sound.SERVICE_REFUSED))
+    fault = Fault.KEY if key else Fault.SERVICE
+    return replace(
+        s,
+        link=Link.CLOSED,
+        session_wanted=False,
+        turn=Turn.NONE,
+        utterance_sent=True,
+        faults=s.faults | {fault},
+    )

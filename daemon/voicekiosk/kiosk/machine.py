@@ -1,0 +1,225 @@
+"""The one function that decides: `step(state, event, now_s, rules) -> (state, effects)`.
+
+Pure: no clock, no socket, no thread, no pin. The turns of a conversation are decided in `turns`,
+the link to the service in `links`; here are the button, the operator, the devices and the
+deadlines.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import assert_never
+
+from voicekiosk.agent import events as agent
+from voicekiosk.audio import events as audio
+from voicekiosk.kiosk import links, turns
+from voicekiosk.kiosk.events import (
+    AudioArrived,
+    CancelUtterance,
+    ConnectNow,
+    Effect,
+    Event,
+    Failed,
+    Fault,
+    Fixed,
+    FlushSpeaker,
+    HangUp,
+    MuteSwitched,
+    PlaySound,
+    RetryDevices,
+    RouteAppeared,
+    SayRequested,
+    Sound,
+    Started,
+    Stopping,
+    Tick,
+    UtteranceSent,
+)
+from voicekiosk.kiosk.state import NEVER, Link, Rules, State, Turn
+from voicekiosk.panel.gestures import DoubleTapped, Gesture, LongPressed, Pressed, Released
+
+AnyEvent = Event | Gesture | agent.AgentEvent | audio.AudioEvent
+Emit = Callable[[Effect], None]
+
+
+def step(state: State, event: AnyEvent, now_s: float, rules: Rules) -> tuple[State, tuple[Effect, ...]]:
+    """Give the state after `event`, and what has to be done, in order."""
+    effects: list[Effect] = []
+    state = _decide(state, event, now_s, rules, effects.append)
+    return _settle(state, now_s, rules), tuple(effects)
+
+
+def _decide(s: State, event: AnyEvent, now_s: float, rules: Rules, emit: Emit) -> State:
+    if s.stopping:
+        return s
+    match event:
+        case Pressed() | Released() | DoubleTapped() | LongPressed():
+            return _button(s, event, now_s, rules, emit)
+        case agent.Connecting() | agent.Ready() | agent.Dropped() | agent.Refused() | agent.Ended():
+            return links.decide(s, event, now_s, rules, emit)
+        case RouteAppeared():
+            return links.route_appeared(s, emit)
+        case UtteranceSent() | AudioArrived() | audio.SpeakerDrained():
+            return turns.decide(s, event, now_s, rules, emit)
+        case Tick():
+            return _tick(s, event, now_s, rules, emit)
+        case Started():
+            return replace(s, started=True, session_wanted=rules.connect_on_boot)
+        case Stopping():
+            emit(CancelUtterance())
+            emit(FlushSpeaker())
+            return replace(s, stopping=True, session_wanted=False, turn=Turn.NONE)
+        case MuteSwitched(on):
+            return _mute(s, not s.muted if on is None else on, emit)
+        case HangUp():
+            return turns.hang_up(s, emit)
+        case SayRequested(text):
+            return turns.say(s, text, now_s, rules, emit)
+        case Fixed(fault):
+            return replace(
+                s, faults=s.faults - {fault}, session_wanted=s.session_wanted or rules.connect_on_boot
+            )
+        case Failed(fault):
+            return replace(s, faults=s.faults | {fault})
+        case _ if isinstance(event, audio.AudioEvent):
+            return _device(s, event, now_s, rules, emit)
+        case _:
+            return turns.decide_agent(s, event, now_s, rules, emit)
+
+
+def _settle(s: State, now_s: float, rules: Rules) -> State:
+    """Bring the facts that follow from others in line with them."""
+    if s.stopping:
+        return replace(
+            s,
+            link_deadline_s=NEVER,
+            hang_up_at_s=NEVER,
+            turn_deadline_s=NEVER,
+            tail_until_s=NEVER,
+            nudge_at_s=NEVER,
+        )
+    if s.turn is Turn.NONE:
+        s = replace(
+            s, turn_deadline_s=NEVER, tail_until_s=NEVER, nudge_at_s=NEVER, latched=False, cut_off=False
+        )
+    if not s.session_wanted:
+        deadline_s = s.link_deadline_s if s.offline else NEVER
+        return replace(s, link=Link.CLOSED, link_deadline_s=deadline_s, hang_up_at_s=NEVER, sayings=())
+    if s.link is Link.CLOSED:
+        s = replace(s, link=Link.CONNECTING, link_deadline_s=now_s + rules.connecting_s)
+    if s.turn is not Turn.NONE or rules.connect_on_boot:
+        return replace(s, hang_up_at_s=NEVER)
+    if s.hang_up_at_s == NEVER:
+        s = replace(s, hang_up_at_s=now_s + rules.keep_open_s)
+    return s
+
+
+def _button(s: State, gesture: Gesture, now_s: float, rules: Rules, emit: Emit) -> State:
+    match gesture:
+        case Pressed(t_s):
+            return _press(replace(s, held=True), t_s, now_s, rules, emit)
+        case Released(_, held_s):
+            return _release(
+                replace(s, held=False, faults=s.faults - {Fault.STUCK_BUTTON}), held_s, now_s, rules, emit
+            )
+        case DoubleTapped():
+            return turns.hang_up(s, emit)
+        case LongPressed():
+            return _mute(s, not s.muted, emit) if rules.mode == "toggle" else s
+        case _:
+            assert_never(gesture)
+
+
+def _press(s: State, pressed_s: float, now_s: float, rules: Rules, emit: Emit) -> State:
+    if s.muted:
+        emit(PlaySound(Sound.MUTED))
+        return s
+    if Fault.KEY in s.faults:
+        # Nothing that a visitor does can help: only a new key does.
+        emit(PlaySound(Sound.KEY_REFUSED))
+        return s
+    if Fault.SERVICE in s.faults:
+        emit(PlaySound(Sound.SERVICE_REFUSED))
+        emit(ConnectNow())
+        return replace(s, session_wanted=True)
+    if Fault.MICROPHONE in s.faults and not s.microphone_open and s.turn is not Turn.LISTENING:
+        emit(PlaySound(Sound.MICROPHONE_GONE))
+        emit(RetryDevices())
+        return s
+    if s.turn is Turn.LISTENING:
+        return _press_while_listening(s, pressed_s, now_s, rules, emit)
+    if s.offline or s.link is Link.WAITING:
+        emit(PlaySound(Sound.OFFLINE))
+        emit(ConnectNow())
+        return replace(s, session_wanted=True, link_deadline_s=now_s + rules.connecting_s)
+    return turns.listen(s, pressed_s, now_s, rules, emit)
+
+
+def _press_while_listening(s: State, pressed_s: float, now_s: float, rules: Rules, emit: Emit) -> State:
+    if s.tail_until_s < NEVER:
+        # Let go and pressed again before the tail was over: one question, not two.
+        return replace(
+            s, tail_until_s=NEVER, pressed_at_s=pressed_s, turn_deadline_s=now_s + rules.max_hold_s
+        )
+    if s.latched:
+        return turns.end_listening(s, now_s, rules, emit)
+    return s
+
+
+def _release(s: State, held_s: float, now_s: float, rules: Rules, emit: Emit) -> State:
+    if s.turn is not Turn.LISTENING or s.latched or s.tail_until_s < NEVER:
+        return s
+    if rules.mode == "auto" and held_s < rules.latch_below_s:
+        return replace(s, latched=True, turn_deadline_s=turns.latched_deadline_s(s, now_s, rules))
+    if rules.mode == "hold" and held_s < rules.take_back_s:
+        return turns.cancel(s, emit)
+    return turns.end_listening(s, now_s, rules, emit)
+
+
+def _mute(s: State, on: bool, emit: Emit) -> State:
+    if on and s.turn is Turn.LISTENING:
+        s = turns.cancel(s, emit)
+    return replace(s, muted=on)
+
+
+def _device(s: State, event: audio.AudioEvent, now_s: float, rules: Rules, emit: Emit) -> State:
+    match event:
+        case audio.MicrophoneOpened():
+            return replace(s, microphone_open=True, faults=s.faults - {Fault.MICROPHONE})
+        case audio.MicrophoneClosed():
+            return replace(s, microphone_open=False)
+        case audio.MicrophoneLost():
+            was_open, first = s.microphone_open, Fault.MICROPHONE not in s.faults
+            s = replace(s, microphone_open=False, faults=s.faults | {Fault.MICROPHONE})
+            if s.turn is Turn.LISTENING and first:
+                emit(PlaySound(Sound.MICROPHONE_GONE))
+                # What was said until now is kept and the device may be back before the release; but
+                # where it never opened there is nothing to keep.
+                return s if was_open else turns.cancel(s, emit)
+            return s
+        case audio.MicrophoneSilent():
+            return replace(s, faults=s.faults | {Fault.MICROPHONE_SILENT})
+        case audio.MicrophoneHeard():
+            return replace(s, faults=s.faults - {Fault.MICROPHONE_SILENT})
+        case audio.SpeakerOpened():
+            return replace(s, faults=s.faults - {Fault.LOUDSPEAKER})
+        case audio.SpeakerLost():
+            s = replace(s, faults=s.faults | {Fault.LOUDSPEAKER})
+            if s.turn is Turn.SPEAKING:
+                s = replace(s, turn_deadline_s=min(s.turn_deadline_s, now_s + rules.speaking_stall_s))
+            return s
+        case _:
+            return s
+
+
+def _tick(s: State, tick: Tick, now_s: float, rules: Rules, emit: Emit) -> State:
+    if s.tail_until_s <= now_s:
+        s = turns.finish_listening(s, now_s, rules, emit)
+    if s.link_deadline_s <= now_s:
+        s = links.link_deadline(s, now_s, rules, emit)
+    if s.nudge_at_s <= now_s:
+        s = turns.nudge(s, now_s, rules, emit)
+    if s.turn_deadline_s <= now_s:
+        s = turns.turn_deadline(s, tick, now_s, rules, emit)
+    if s.hang_up_at_s <= now_s:
+        s = replace(s, session_wanted=False)
+    return s

@@ -1,0 +1,209 @@
+"""What the kiosk is doing: a few independent facts, and what follows from them.
+
+The one name that people see, the lamp's sign, whether the microphone is live, which devices and
+whether a session is wanted, and when something must happen next: all are computed here from the
+facts. Nobody sets them by hand, so they cannot disagree.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from voicekiosk.config.schema import Config
+from voicekiosk.kiosk.events import Fault
+from voicekiosk.panel.lamp import Sign
+
+NEVER = float("inf")
+
+NUDGE_AFTER_S = {"min_latency": 2.0, "balanced": 2.5, "max_accuracy": 4.0}
+"""When to ask for an answer that does not come, by transcription mode (protocol §6.5)."""
+
+
+class Link(StrEnum):
+    """The way to the service."""
+
+    CLOSED = "closed"
+    CONNECTING = "connecting"
+    READY = "ready"
+    RESUMING = "resuming"
+    """Lost in the middle of a conversation, being brought back."""
+    WAITING = "waiting"
+    """Not to be had; the next attempt waits for a timer, a press or a route."""
+
+
+class Turn(StrEnum):
+    """Whose turn it is."""
+
+    NONE = "none"
+    LISTENING = "listening"
+    THINKING = "thinking"
+    SPEAKING = "speaking"
+
+
+class Name(StrEnum):
+    """The one name that people see."""
+
+    STARTING = "starting"
+    IDLE = "idle"
+    CONNECTING = "connecting"
+    LISTENING = "listening"
+    THINKING = "thinking"
+    SPEAKING = "speaking"
+    RECONNECTING = "reconnecting"
+    OFFLINE = "offline"
+    MUTED = "muted"
+    FAULT = "fault"
+    STOPPING = "stopping"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The settings that decisions depend on."""
+
+    mode: Literal["hold", "toggle", "auto"] = "hold"
+    take_back_s: float = 0.15
+    latch_below_s: float = 0.3
+    max_hold_s: float = 60.0
+    latched_silence_s: float = 10.0
+    release_tail_s: float = 0.12
+    thinking_timeout_s: float = 12.0
+    nudge_after_s: float = 2.0
+    speaking_stall_s: float = 5.0
+    connecting_s: float = 10.0
+    reconnecting_s: float = 25.0
+    offline_s: float = 60.0
+    keep_open_s: float = 45.0
+    connect_on_boot: bool = False
+    warm: bool = False
+    greets: bool = False
+
+    @classmethod
+    def of(cls, config: Config) -> "Rules":
+        """Take the rules out of a configuration."""
+        talk, agent = config.conversation, config.agent
+        nudge_after_s = talk.nudge_after_s
+        if nudge_after_s is None:
+            nudge_after_s = NUDGE_AFTER_S[agent.transcription_mode]
+        return cls(
+            mode=config.panel.mode,
+            max_hold_s=talk.max_hold_s,
+            latched_silence_s=talk.latched_silence_s,
+            release_tail_s=talk.release_tail_ms / 1000,
+            thinking_timeout_s=talk.thinking_timeout_s,
+            nudge_after_s=nudge_after_s,
+            speaking_stall_s=talk.speaking_stall_s,
+            connecting_s=config.network.connect_timeout_s,
+            keep_open_s=talk.keep_open_s,
+            connect_on_boot=talk.connect == "on_boot",
+            warm=config.audio.capture.warm,
+            greets=bool(agent.greeting),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The facts. Times are monotonic seconds; `NEVER` stands for a deadline that is not set."""
+
+    started: bool = False
+    stopping: bool = False
+    muted: bool = False
+    faults: frozenset[Fault] = frozenset()
+
+    link: Link = Link.CLOSED
+    session_wanted: bool = False
+    offline: bool = False
+    """The last attempt to reach the service was given up, and nothing has shown since that it would work."""
+    link_deadline_s: float = NEVER
+    hang_up_at_s: float = NEVER
+
+    turn: Turn = Turn.NONE
+    turn_deadline_s: float = NEVER
+    held: bool = False
+    """The button is down."""
+    latched: bool = False
+    """Listening goes on without the button."""
+    pressed_at_s: float = 0.0
+    tail_until_s: float = NEVER
+    """The button was released; the microphone stays live until then."""
+    heard: bool = False
+    """The service has noticed speech in this utterance."""
+    nudge_at_s: float = NEVER
+    nudged: bool = False
+    loud: bool = False
+    """Something in this utterance was loud enough to be speech."""
+    utterance_sent: bool = True
+    turn_closed: bool = False
+    """The service has said that this utterance is complete."""
+
+    reply_id: str = ""
+    """The latest reply that was begun and not thrown away."""
+    reply_open: bool = False
+    """The service has begun that reply and not finished it."""
+    reply_has_audio: bool = False
+    reply_has_words: bool = False
+    reply_held: bool = False
+    """A reply began while somebody was speaking; its audio is kept until the release."""
+    cut_off: bool = False
+    """A reply was cut off by a lost link and has to be taken up again."""
+    greeting_due: bool = False
+    """The session is fresh, and the first reply that comes may be its greeting."""
+    microphone_open: bool = False
+    sayings: tuple[str, ...] = ()
+    """What the operator wants said as soon as the link is ready."""
+
+    @property
+    def microphone_live(self) -> bool:
+        """Whether microphone audio may leave the process."""
+        return self.turn is Turn.LISTENING
+
+    @property
+    def microphone_wanted(self) -> bool:
+        """Whether the microphone is open for a reason of the conversation (not counting `warm`)."""
+        return not (self.stopping or self.muted) and (
+            self.turn is not Turn.NONE or self.session_wanted or Fault.MICROPHONE in self.faults
+        )
+
+    @property
+    def speaker_wanted(self) -> bool:
+        """Whether the loudspeaker is to be open."""
+        return not self.stopping and (
+            self.turn is not Turn.NONE or self.session_wanted or Fault.LOUDSPEAKER in self.faults
+        )
+
+    @property
+    def next_deadline_s(self) -> float:
+        """When a `Tick` is due."""
+        return min(
+            self.link_deadline_s, self.hang_up_at_s, self.turn_deadline_s, self.tail_until_s, self.nudge_at_s
+        )
+
+
+def name_of(state: State) -> Name:
+    """Give the one name that people see, in `status`, the journal and on the lamp."""
+    if state.stopping:
+        return Name.STOPPING
+    if not state.started:
+        return Name.STARTING
+    if state.microphone_live:
+        return Name.LISTENING
+    if state.faults:
+        return Name.FAULT
+    if state.muted:
+        return Name.MUTED
+    if state.offline or state.link is Link.WAITING:
+        return Name.OFFLINE
+    if state.link is Link.RESUMING:
+        return Name.RECONNECTING
+    if state.link is Link.CONNECTING and state.turn is not Turn.SPEAKING:
+        return Name.CONNECTING
+    return {Turn.SPEAKING: Name.SPEAKING, Turn.THINKING: Name.THINKING}.get(state.turn, Name.IDLE)
+
+
+def sign_of(state: State, *, warm: bool = False) -> Sign:
+    """Give what the lamp shows; `warm` says that the microphone is open while nothing goes on."""
+    name = name_of(state)
+    if name is Name.LISTENING:
+        return Sign.MICROPHONE_LIVE if state.link is Link.READY else Sign.MICROPHONE_LIVE_NO_LINK
+    if name is Name.IDLE and warm:
+        return Sign.IDLE_WARM
+    return Sign[name.name]

@@ -1,0 +1,351 @@
+"""Whose turn it is: listening, thinking, speaking, and how one follows from the other.
+
+Pure, like everything that `machine.step` calls: `(state, event, now) -> state`, effects through
+`emit`. The rules are those of protocol §6.3-6.5 and design §4.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from voicekiosk.agent import events as agent
+from voicekiosk.audio import events as audio
+from voicekiosk.kiosk.events import (
+    AudioArrived,
+    BeginUtterance,
+    CancelUtterance,
+    CreateReply,
+    DropHeldReply,
+    Effect,
+    EndUtterance,
+    Fault,
+    FinishReply,
+    FlushSpeaker,
+    HoldReply,
+    PlayHeldReply,
+    PlaySound,
+    Sound,
+    Tick,
+    TurnClosed,
+    TurnOpened,
+    UtteranceSent,
+)
+from voicekiosk.kiosk.state import NEVER, Link, Rules, State, Turn
+
+Emit = Callable[[Effect], None]
+
+
+# --- listening ---------------------------------------------------------------------------------
+
+
+def listen(s: State, pressed_s: float, now_s: float, rules: Rules, emit: Emit) -> State:
+    """Begin a question: the microphone goes live, whatever was playing stops."""
+    barge_in = s.turn is Turn.SPEAKING
+    if s.turn is not Turn.NONE or s.reply_open:
+        emit(FlushSpeaker())
+    emit(BeginUtterance(from_s=pressed_s, barge_in=barge_in))
+    s = replace(
+        s,
+        turn=Turn.LISTENING,
+        session_wanted=True,
+        pressed_at_s=pressed_s,
+        latched=rules.mode == "toggle",
+        tail_until_s=NEVER,
+        heard=False,
+        loud=False,
+        utterance_sent=False,
+        turn_closed=False,
+        nudge_at_s=NEVER,
+        nudged=False,
+        cut_off=False,
+        turn_deadline_s=now_s + rules.max_hold_s,
+    )
+    if s.latched:
+        s = replace(s, turn_deadline_s=latched_deadline_s(s, now_s, rules))
+    return _forget_reply(s)
+
+
+def latched_deadline_s(s: State, now_s: float, rules: Rules) -> float:
+    """Give the end of a question without a button: after some seconds without speech.
+
+    While there is no link, nobody could say whether there is speech; then the longest question counts.
+    """
+    if s.heard or s.link is not Link.READY:
+        return s.pressed_at_s + rules.max_hold_s
+    return now_s + rules.latched_silence_s
+
+
+def end_listening(s: State, now_s: float, rules: Rules, emit: Emit) -> State:
+    """End a question: the microphone stays live for the tail, then the service is left to think."""
+    if rules.release_tail_s > 0:
+        return replace(s, tail_until_s=now_s + rules.release_tail_s)
+    return finish_listening(s, now_s, rules, emit)
+
+
+def finish_listening(s: State, now_s: float, rules: Rules, emit: Emit) -> State:
+    """Close the microphone's gate; a reply that was kept plays now."""
+    if s.turn is not Turn.LISTENING:
+        return replace(s, tail_until_s=NEVER)
+    emit(EndUtterance(until_s=now_s))
+    s = replace(
+        s,
+        turn=Turn.THINKING,
+        tail_until_s=NEVER,
+        latched=False,
+        # Until all of it is sent: the longest question at real-time pace, over a link that may be away.
+        turn_deadline_s=now_s + rules.max_hold_s + rules.reconnecting_s,
+    )
+    if not s.reply_held:
+        return s
+    s = replace(s, reply_held=False)
+    emit(PlayHeldReply())
+    if s.reply_has_audio:
+        s = replace(s, turn=Turn.SPEAKING, turn_deadline_s=now_s + rules.speaking_stall_s)
+        if not s.reply_open:
+            emit(FinishReply())
+    return s
+
+
+def cancel(s: State, emit: Emit) -> State:
+    """Take a question back: nothing more of it leaves, nothing is answered."""
+    emit(CancelUtterance())
+    if s.reply_held:
+        emit(DropHeldReply())
+        s = _forget_reply(s)
+    return replace(s, turn=Turn.NONE, utterance_sent=True)
+
+
+def hang_up(s: State, emit: Emit) -> State:
+    """End the conversation."""
+    emit(CancelUtterance())
+    emit(FlushSpeaker())
+    return _forget_reply(replace(s, turn=Turn.NONE, session_wanted=False, utterance_sent=True))
+
+
+def say(s: State, text: str, now_s: float, rules: Rules, emit: Emit) -> State:
+    """Have the agent say something (protocol §2.6: an instruction, so it has to be told not to rephrase)."""
+    instructions = f"Say exactly the following, and nothing else: {text}"
+    s = replace(s, session_wanted=True)
+    if s.link is Link.READY:
+        emit(CreateReply(instructions))
+    else:
+        s = replace(s, sayings=(*s.sayings, instructions))
+    if s.turn is Turn.NONE:
+        s = replace(
+            s, turn=Turn.THINKING, turn_deadline_s=now_s + rules.connecting_s + rules.thinking_timeout_s
+        )
+    return s
+
+
+def _forget_reply(s: State) -> State:
+    return replace(
+        s, reply_id="", reply_open=False, reply_has_audio=False, reply_has_words=False, reply_held=False
+    )
+
+
+# --- what happens in a turn --------------------------------------------------------------------
+
+
+def decide(
+    s: State,
+    event: UtteranceSent | AudioArrived | audio.SpeakerDrained,
+    now_s: float,
+    rules: Rules,
+    emit: Emit,
+) -> State:
+    """Follow the way of the audio: sent, arriving, played."""
+    del emit
+    match event:
+        case UtteranceSent(loud):
+            s = replace(s, utterance_sent=True, loud=loud)
+            if s.turn is not Turn.THINKING:
+                return s
+            nudge_at_s = NEVER if s.reply_open or s.nudged else now_s + rules.nudge_after_s
+            return replace(s, turn_deadline_s=now_s + rules.thinking_timeout_s, nudge_at_s=nudge_at_s)
+        case AudioArrived(reply_id):
+            if reply_id != s.reply_id or not s.reply_open:
+                return s
+            s = replace(s, reply_has_audio=True)
+            if s.turn is Turn.LISTENING:
+                return s
+            return replace(
+                s, turn=Turn.SPEAKING, turn_deadline_s=now_s + rules.speaking_stall_s, nudge_at_s=NEVER
+            )
+        case audio.SpeakerDrained():
+            if s.turn is not Turn.SPEAKING:
+                return s
+            if s.cut_off:
+                return _think(s, now_s + rules.reconnecting_s)
+            if s.reply_open:
+                return _think(s, now_s + rules.thinking_timeout_s)
+            return replace(s, turn=Turn.NONE)
+
+
+def decide_agent(s: State, event: agent.AgentEvent, now_s: float, rules: Rules, emit: Emit) -> State:
+    """Follow what the service says about speech and replies."""
+    match event:
+        case agent.SpeechStarted():
+            return _speech_started(s, now_s, rules, emit)
+        case agent.SpeechStopped():
+            return _turn_closed(s, now_s, rules, emit)
+        case agent.UserText(_, final):
+            return (
+                _turn_closed(replace(s, heard=True), now_s, rules, emit) if final else replace(s, heard=True)
+            )
+        case agent.ReplyStarted(reply_id):
+            return _reply_started(s, reply_id, now_s, rules, emit)
+        case agent.AgentText(reply_id=reply_id, text=text):
+            if reply_id == s.reply_id and any(c.isalnum() for c in text):
+                return replace(s, reply_has_words=True)
+            return s
+        case agent.ReplyDone(reply_id, interrupted):
+            if reply_id not in ("", s.reply_id) or not (s.reply_id or s.reply_open):
+                return s
+            if interrupted:
+                return _reply_interrupted(s, now_s, rules, emit)
+            return _reply_completed(s, now_s, rules, emit) if s.reply_open else s
+        case _:
+            return s
+
+
+def _think(s: State, deadline_s: float) -> State:
+    return replace(s, turn=Turn.THINKING, turn_deadline_s=deadline_s)
+
+
+def _speech_started(s: State, now_s: float, rules: Rules, emit: Emit) -> State:
+    match s.turn:
+        case Turn.LISTENING:
+            if s.reply_held:
+                # It answered half a sentence; the visitor went on.
+                emit(DropHeldReply())
+                s = _forget_reply(s)
+            return replace(
+                s, heard=True, turn_closed=False, turn_deadline_s=s.pressed_at_s + rules.max_hold_s
+            )
+        case Turn.THINKING | Turn.SPEAKING:
+            emit(FlushSpeaker())
+            emit(TurnOpened())
+            s = _forget_reply(replace(s, heard=True, turn_closed=False, nudge_at_s=NEVER))
+            return _think(s, max(s.turn_deadline_s, now_s + rules.thinking_timeout_s))
+        case _:
+            return s
+
+
+def _turn_closed(s: State, now_s: float, rules: Rules, emit: Emit) -> State:
+    match s.turn:
+        case Turn.LISTENING:
+            s = replace(s, turn_closed=True)
+            if s.latched and s.heard and s.tail_until_s == NEVER:
+                s = finish_listening(s, now_s, rules, emit)
+                emit(TurnClosed())
+            return s
+        case Turn.THINKING | Turn.SPEAKING:
+            emit(TurnClosed())
+            return replace(s, turn_closed=True)
+        case _:
+            return s
+
+
+def _reply_started(s: State, reply_id: str, now_s: float, rules: Rules, emit: Emit) -> State:
+    greeting = s.greeting_due and not s.heard
+    s = replace(
+        s,
+        reply_id=reply_id,
+        reply_open=True,
+        reply_has_audio=False,
+        reply_has_words=False,
+        nudge_at_s=NEVER,
+        greeting_due=False,
+    )
+    if s.turn is Turn.LISTENING:
+        if greeting:
+            # A greeting never answers anybody: whoever is already speaking needs none.
+            emit(FlushSpeaker())
+            return _forget_reply(s)
+        emit(HoldReply())
+        return replace(s, reply_held=True)
+    if greeting and s.turn is Turn.THINKING:
+        emit(FlushSpeaker())
+        return _forget_reply(s)
+    emit(TurnClosed())
+    if s.turn is Turn.SPEAKING:
+        return s
+    return _think(s, now_s + rules.thinking_timeout_s)
+
+
+def _reply_interrupted(s: State, now_s: float, rules: Rules, emit: Emit) -> State:
+    if s.turn is Turn.LISTENING:
+        if s.reply_held:
+            emit(DropHeldReply())
+        return _forget_reply(s)
+    emit(FlushSpeaker())
+    s = _forget_reply(s)
+    if s.turn is Turn.NONE:
+        return s
+    # The service heard something else and owes an answer to that; sometimes it forgets (gotcha 9).
+    nudge_at_s = NEVER if s.nudged else now_s + rules.nudge_after_s
+    return replace(_think(s, now_s + rules.thinking_timeout_s), nudge_at_s=nudge_at_s)
+
+
+def _reply_completed(s: State, now_s: float, rules: Rules, emit: Emit) -> State:
+    s = replace(s, reply_open=False)
+    match s.turn:
+        case Turn.SPEAKING:
+            emit(FinishReply())
+            return s
+        case Turn.THINKING if not s.reply_has_audio:
+            if s.reply_has_words or s.nudged:
+                return _no_answer(s, emit)
+            emit(CreateReply())
+            return replace(_think(s, now_s + rules.thinking_timeout_s), nudged=True)
+        case _:
+            return s
+
+
+def _no_answer(s: State, emit: Emit) -> State:
+    emit(TurnClosed())
+    emit(PlaySound(Sound.NO_ANSWER))
+    return _forget_reply(replace(s, turn=Turn.NONE))
+
+
+# --- deadlines ---------------------------------------------------------------------------------
+
+
+def nudge(s: State, now_s: float, rules: Rules, emit: Emit) -> State:
+    """Ask for the answer that did not come, once (protocol §6.5)."""
+    s = replace(s, nudge_at_s=NEVER)
+    if s.turn is not Turn.THINKING or s.reply_open or s.nudged:
+        return s
+    if s.link is not Link.READY:
+        return s
+    if not (s.heard or s.loud):
+        # Nobody said anything: asking would make the agent answer silence.
+        return _no_answer(s, emit)
+    emit(CreateReply())
+    return replace(s, nudged=True, turn_deadline_s=max(s.turn_deadline_s, now_s + rules.nudge_after_s))
+
+
+def turn_deadline(s: State, tick: Tick, now_s: float, rules: Rules, emit: Emit) -> State:
+    """Leave a turn that took too long."""
+    match s.turn:
+        case Turn.LISTENING if s.latched and not s.heard and s.link is Link.READY:
+            return cancel(s, emit)
+        case Turn.LISTENING:
+            if s.held:
+                s = replace(s, faults=s.faults | {Fault.STUCK_BUTTON})
+            return finish_listening(s, now_s, rules, emit)
+        case Turn.THINKING:
+            return _no_answer(s, emit)
+        case Turn.SPEAKING:
+            return _stalled(s, tick, now_s, rules, emit)
+        case Turn.NONE:
+            return s
+
+
+def _stalled(s: State, tick: Tick, now_s: float, rules: Rules, emit: Emit) -> State:
+    """End an answer that stopped in the middle; one that still plays gets more time."""
+    quiet_since_s = now_s if tick.queued_samples > 0 else tick.audio_at_s
+    lost = Fault.LOUDSPEAKER in s.faults
+    if not lost and now_s < quiet_since_s + rules.speaking_stall_s:
+        return replace(s, turn_deadline_s=quiet_since_s + rules.speaking_stall_s)
+    emit(FlushSpeaker())
+    return _forget_reply(replace(s, turn=Turn.NONE))

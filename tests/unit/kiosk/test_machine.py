@@ -1,0 +1,644 @@
+"""The state machine, told as what a visitor does and sees."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from voicekiosk.agent import events as agent
+from voicekiosk.audio import events as audio
+from voicekiosk.config.schema import Config
+from voicekiosk.kiosk import events as kiosk
+from voicekiosk.kiosk.events import Fault, Sound
+from voicekiosk.kiosk.machine import step
+from voicekiosk.kiosk.state import Link, Name, Rules, State, Turn, name_of, sign_of
+from voicekiosk.panel.gestures import DoubleTapped, LongPressed, Pressed, Released
+from voicekiosk.panel.lamp import Sign
+
+READY = agent.Ready("sess_1", resumed=False, continued=False)
+CONTINUED = agent.Ready("sess_2", resumed=False, continued=True)
+RESUMED = agent.Ready("sess_1", resumed=True, continued=False)
+DROPPED = agent.Dropped(agent.Cause.NETWORK, "reset", 1.0)
+GIVEN_UP = agent.Dropped(agent.Cause.NETWORK, "reset", 20.0)
+OPENED = audio.MicrophoneOpened(None)  # type: ignore[arg-type]
+LOST = audio.MicrophoneLost("No such device", 0.25)
+DRAINED = audio.SpeakerDrained(0.0, 0)
+
+
+@dataclass
+class Scene:
+    """A kiosk and a clock; remembers every effect."""
+
+    rules: Rules = field(default_factory=Rules)
+    state: State = field(default_factory=State)
+    now_s: float = 1000.0
+    effects: list[kiosk.Effect] = field(default_factory=list)
+    down_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.tell(kiosk.Started())
+
+    def tell(self, *events) -> list[kiosk.Effect]:
+        new: list[kiosk.Effect] = []
+        for event in events:
+            self.state, effects = step(self.state, event, self.now_s, self.rules)
+            new += effects
+        self.effects += new
+        return new
+
+    def press(self) -> list[kiosk.Effect]:
+        self.down_s = self.now_s
+        return self.tell(Pressed(self.now_s))
+
+    def release(self) -> list[kiosk.Effect]:
+        return self.tell(Released(self.now_s, self.now_s - self.down_s))
+
+    def wait(self, seconds: float, **facts) -> list[kiosk.Effect]:
+        """Let time pass, with a tick at every deadline."""
+        end_s, before = self.now_s + seconds, len(self.effects)
+        for _ in range(1000):
+            if self.state.next_deadline_s > end_s:
+                break
+            self.now_s = max(self.now_s, self.state.next_deadline_s)
+            self.tell(kiosk.Tick(**facts))
+        else:
+            pytest.fail("a deadline that does not move on")
+        self.now_s = end_s
+        return self.effects[before:]
+
+    @property
+    def name(self) -> Name:
+        return name_of(self.state)
+
+
+def idle(**rules) -> Scene:
+    return Scene(Rules(**rules))
+
+
+def listening(**rules) -> Scene:
+    scene = idle(**rules)
+    scene.press()
+    scene.tell(OPENED, READY)
+    scene.now_s += 1.0
+    return scene
+
+
+def thinking(**rules) -> Scene:
+    scene = listening(**rules)
+    scene.tell(agent.SpeechStarted())
+    scene.release()
+    scene.wait(scene.rules.release_tail_s)
+    scene.tell(kiosk.UtteranceSent(loud=True))
+    return scene
+
+
+def speaking(**rules) -> Scene:
+    scene = thinking(**rules)
+    scene.tell(agent.SpeechStopped(), agent.UserText("hi", final=True))
+    scene.tell(agent.ReplyStarted("r1"), kiosk.AudioArrived("r1"))
+    return scene
+
+
+def kinds(effects) -> list[type]:
+    return [type(effect) for effect in effects]
+
+
+# --- the plain course --------------------------------------------------------------------------
+
+
+def test_a_kiosk_that_has_started_is_idle_and_wants_nothing():
+    scene = idle()
+    assert scene.name is Name.IDLE
+    assert not scene.state.session_wanted
+    assert not scene.state.microphone_wanted
+    assert scene.state.next_deadline_s == float("inf")
+
+
+def test_a_press_listens_at_once_and_wants_a_session():
+    scene = idle()
+    effects = scene.press()
+    assert effects == [kiosk.BeginUtterance(1000.0, barge_in=False)]
+    assert scene.name is Name.LISTENING
+    assert scene.state.session_wanted
+    assert sign_of(scene.state) is Sign.MICROPHONE_LIVE_NO_LINK
+
+
+def test_the_utterance_begins_at_the_edge_not_when_it_was_noticed():
+    scene = idle()
+    assert scene.tell(Pressed(999.9)) == [kiosk.BeginUtterance(999.9, barge_in=False)]
+
+
+def test_a_ready_link_shows_the_steady_sign():
+    scene = listening()
+    assert sign_of(scene.state) is Sign.MICROPHONE_LIVE
+
+
+def test_a_fresh_session_is_sent_the_whole_utterance():
+    scene = idle()
+    scene.press()
+    assert kiosk.Resend(whole=True) in scene.tell(READY)
+
+
+def test_release_keeps_the_microphone_for_the_tail_and_then_ends_the_utterance():
+    scene = listening()
+    assert scene.release() == []
+    assert scene.state.microphone_live
+    assert scene.wait(0.12) == [kiosk.EndUtterance(scene.now_s)]
+    assert not scene.state.microphone_live
+    assert scene.name is Name.THINKING
+
+
+def test_pressing_again_within_the_tail_goes_on_with_the_same_question():
+    scene = listening()
+    scene.release()
+    scene.now_s += 0.05
+    assert scene.press() == []
+    assert scene.wait(5) == []
+    assert scene.name is Name.LISTENING
+
+
+def test_a_plain_turn_from_question_to_idle():
+    scene = speaking()
+    assert scene.name is Name.SPEAKING
+    assert kiosk.TurnClosed() in scene.effects
+    assert scene.tell(agent.ReplyDone("r1", interrupted=False)) == [kiosk.FinishReply()]
+    assert scene.name is Name.SPEAKING, "the loudspeaker has not finished"
+    scene.tell(DRAINED)
+    assert scene.name is Name.IDLE
+    assert scene.state.session_wanted
+
+
+def test_the_session_is_hung_up_some_time_after_the_last_word():
+    scene = speaking(keep_open_s=45)
+    scene.tell(agent.ReplyDone("r1", interrupted=False), DRAINED)
+    scene.wait(44)
+    assert scene.state.session_wanted
+    scene.wait(1)
+    assert not scene.state.session_wanted
+    assert scene.state.link is Link.CLOSED
+
+
+def test_on_boot_the_session_is_wanted_from_the_start_and_never_hung_up():
+    scene = idle(connect_on_boot=True)
+    assert scene.state.session_wanted
+    scene.tell(READY)
+    scene.wait(10_000)
+    assert scene.state.session_wanted
+
+
+def test_double_tap_ends_the_conversation():
+    scene = speaking()
+    effects = scene.tell(DoubleTapped(scene.now_s))
+    assert kinds(effects) == [kiosk.CancelUtterance, kiosk.FlushSpeaker]
+    assert not scene.state.session_wanted
+    assert scene.name is Name.IDLE
+
+
+# --- the modes of the button -------------------------------------------------------------------
+
+
+def test_hold_takes_a_short_press_back():
+    scene = idle()
+    scene.press()
+    scene.now_s += 0.1
+    assert scene.release() == [kiosk.CancelUtterance()]
+    assert scene.name is not Name.LISTENING
+    assert scene.state.turn is Turn.NONE
+
+
+def test_auto_latches_a_tap_and_ends_at_the_second():
+    scene = idle(mode="auto")
+    scene.press()
+    scene.tell(OPENED, READY)
+    scene.now_s += 0.2
+    scene.release()
+    assert scene.state.latched
+    scene.now_s += 3
+    scene.press()
+    scene.now_s += 0.1
+    scene.release()
+    assert kinds(scene.wait(0.2)) == [kiosk.EndUtterance]
+
+
+def test_auto_holds_when_held_longer():
+    scene = listening(mode="auto")
+    scene.release()
+    assert kinds(scene.wait(0.2)) == [kiosk.EndUtterance]
+
+
+def test_toggle_listens_from_tap_to_tap():
+    scene = idle(mode="toggle")
+    scene.press()
+    scene.tell(OPENED, READY)
+    scene.now_s += 0.1
+    scene.release()
+    assert scene.state.microphone_live
+    scene.now_s += 2
+    scene.press()
+    assert kinds(scene.wait(0.2)) == [kiosk.EndUtterance]
+
+
+def test_a_latched_question_ends_when_the_service_closes_the_turn():
+    scene = idle(mode="toggle")
+    scene.press()
+    scene.tell(OPENED, READY, agent.SpeechStarted())
+    scene.now_s += 30
+    assert kinds(scene.tell(agent.SpeechStopped())) == [kiosk.EndUtterance, kiosk.TurnClosed]
+    assert scene.name is Name.THINKING
+
+
+def test_a_latched_question_without_speech_is_taken_back():
+    scene = idle(mode="toggle")
+    scene.press()
+    scene.tell(OPENED, READY)
+    assert scene.wait(9.9) == []
+    assert scene.wait(0.2) == [kiosk.CancelUtterance()]
+    assert not scene.state.microphone_live
+
+
+def test_a_held_question_is_not_ended_by_a_pause():
+    scene = listening()
+    scene.tell(agent.SpeechStarted(), agent.SpeechStopped(), agent.UserText("so", final=True))
+    assert scene.name is Name.LISTENING
+
+
+def test_a_stuck_button_asks_what_was_said_and_shows_a_fault_until_released():
+    scene = listening(max_hold_s=60)
+    effects = scene.wait(60)
+    assert kiosk.EndUtterance in kinds(effects)
+    assert not scene.state.microphone_live
+    assert Fault.STUCK_BUTTON in scene.state.faults
+    assert scene.name is Name.FAULT
+    scene.release()
+    assert Fault.STUCK_BUTTON not in scene.state.faults
+
+
+def test_long_press_mutes_in_toggle_mode_only():
+    scene = idle(mode="toggle")
+    scene.tell(LongPressed(scene.now_s))
+    assert scene.name is Name.MUTED
+    scene = idle(mode="hold")
+    scene.tell(LongPressed(scene.now_s))
+    assert scene.name is Name.IDLE
+
+
+def test_muting_takes_a_question_back_and_a_press_is_only_answered():
+    scene = listening()
+    assert kiosk.CancelUtterance() in scene.tell(kiosk.MuteSwitched(on=True))
+    assert scene.name is Name.MUTED
+    assert not scene.state.microphone_wanted
+    assert scene.press() == [kiosk.PlaySound(Sound.MUTED)]
+    assert not scene.state.microphone_live
+    scene.tell(kiosk.MuteSwitched(on=None))
+    assert scene.name is Name.IDLE
+
+
+# --- barge-in ----------------------------------------------------------------------------------
+
+
+def test_a_press_while_speaking_silences_the_loudspeaker_before_anything_else():
+    scene = speaking()
+    effects = scene.press()
+    assert kinds(effects) == [kiosk.FlushSpeaker, kiosk.BeginUtterance]
+    assert effects[1].barge_in
+    assert scene.name is Name.LISTENING
+
+
+def test_what_the_service_says_of_the_cut_reply_changes_nothing():
+    scene = speaking()
+    scene.press()
+    before = scene.state
+    assert scene.tell(agent.AgentText("r1", "Hel", final=True, interrupted=True)) == []
+    assert scene.tell(agent.ReplyDone("r1", interrupted=True)) == []
+    assert scene.state == before
+
+
+def test_a_tap_while_speaking_only_silences():
+    scene = speaking()
+    scene.press()
+    scene.now_s += 0.1
+    scene.release()
+    assert scene.state.turn is Turn.NONE
+
+
+@pytest.mark.parametrize("event", [agent.SpeechStarted(), agent.ReplyDone("r1", interrupted=True)])
+def test_an_interruption_by_the_service_flushes_and_waits_for_the_next_answer(event):
+    scene = speaking()
+    effects = scene.tell(event)
+    assert kiosk.FlushSpeaker() in effects
+    assert scene.name is Name.THINKING
+
+
+def test_after_an_interruption_that_is_never_answered_the_kiosk_asks_once():
+    scene = speaking()
+    scene.tell(agent.ReplyDone("r1", interrupted=True))
+    effects = scene.wait(20)
+    assert effects.count(kiosk.CreateReply()) == 1
+    assert scene.state.turn is Turn.NONE
+
+
+def test_speech_noticed_late_brings_the_silence_back():
+    scene = thinking()
+    scene.tell(agent.SpeechStopped())
+    assert kiosk.TurnOpened() in scene.tell(agent.SpeechStarted())
+
+
+# --- replies while the button is held ----------------------------------------------------------
+
+
+def test_a_reply_that_begins_while_held_is_kept_and_played_at_the_release():
+    scene = listening()
+    scene.tell(agent.SpeechStarted(), agent.SpeechStopped())
+    assert scene.tell(agent.ReplyStarted("r1"), kiosk.AudioArrived("r1")) == [kiosk.HoldReply()]
+    assert scene.name is Name.LISTENING
+    scene.release()
+    assert kiosk.PlayHeldReply() in scene.wait(0.2)
+    assert scene.name is Name.SPEAKING
+
+
+def test_a_kept_reply_that_is_already_complete_is_finished_too():
+    scene = listening()
+    scene.tell(agent.SpeechStarted(), agent.ReplyStarted("r1"), kiosk.AudioArrived("r1"))
+    scene.tell(agent.ReplyDone("r1", interrupted=False))
+    scene.release()
+    assert kinds(scene.wait(0.2)) == [kiosk.EndUtterance, kiosk.PlayHeldReply, kiosk.FinishReply]
+
+
+@pytest.mark.parametrize("event", [agent.SpeechStarted(), agent.ReplyDone("r1", interrupted=True)])
+def test_a_kept_reply_is_dropped_when_the_visitor_goes_on(event):
+    scene = listening()
+    scene.tell(agent.SpeechStarted(), agent.ReplyStarted("r1"), kiosk.AudioArrived("r1"))
+    assert scene.tell(event) == [kiosk.DropHeldReply()]
+    scene.release()
+    assert kiosk.PlayHeldReply() not in scene.wait(0.2)
+    assert scene.name is Name.THINKING
+
+
+def test_a_greeting_never_plays_while_the_button_is_down():
+    scene = idle(greets=True)
+    scene.press()
+    scene.tell(OPENED, READY)
+    effects = scene.tell(agent.ReplyStarted("greeting"), kiosk.AudioArrived("greeting"))
+    assert effects == [kiosk.FlushSpeaker()]
+    scene.now_s += 1
+    scene.release()
+    assert kiosk.PlayHeldReply() not in scene.wait(0.2)
+
+
+# --- answers that do not come ------------------------------------------------------------------
+
+
+def test_an_answer_that_does_not_come_is_asked_for_once():
+    scene = thinking(nudge_after_s=2)
+    assert scene.wait(1.9) == []
+    assert scene.wait(0.2) == [kiosk.CreateReply()]
+    effects = scene.wait(30)
+    assert kiosk.CreateReply() not in effects
+    assert kiosk.PlaySound(Sound.NO_ANSWER) in effects
+    assert scene.name is Name.IDLE
+
+
+def test_silence_is_not_asked_about():
+    scene = listening()
+    scene.release()
+    scene.wait(0.2)
+    scene.tell(kiosk.UtteranceSent(loud=False))
+    effects = scene.wait(5)
+    assert kiosk.CreateReply() not in effects
+    assert scene.state.turn is Turn.NONE
+
+
+def test_an_empty_reply_is_no_answer_and_is_asked_for_once():
+    scene = thinking()
+    scene.tell(agent.ReplyStarted("r1"))
+    assert scene.tell(agent.ReplyDone("r1", interrupted=False)) == [kiosk.CreateReply()]
+    scene.tell(agent.ReplyStarted("r2"))
+    assert kiosk.PlaySound(Sound.NO_ANSWER) in scene.tell(agent.ReplyDone("r2", interrupted=False))
+    assert scene.state.turn is Turn.NONE
+
+
+def test_a_duplicate_done_changes_nothing():
+    scene = speaking()
+    scene.tell(agent.ReplyDone("r1", interrupted=False))
+    before = scene.state
+    assert scene.tell(agent.ReplyDone("r1", interrupted=False)) == []
+    assert scene.state == before
+
+
+def test_done_without_started_changes_nothing():
+    scene = thinking()
+    before = scene.state
+    assert scene.tell(agent.ReplyDone("r9", interrupted=False)) == []
+    assert scene.state == before
+
+
+def test_an_answer_that_stops_in_the_middle_ends_after_five_seconds():
+    scene = speaking(speaking_stall_s=5)
+    started_s = scene.now_s
+    effects = scene.wait(20, queued_samples=0, audio_at_s=started_s + 3)
+    assert kiosk.FlushSpeaker() in effects
+    assert scene.state.turn is Turn.NONE
+
+
+def test_a_long_answer_that_still_plays_is_not_cut():
+    scene = speaking(speaking_stall_s=5)
+    assert scene.wait(55, queued_samples=24000, audio_at_s=scene.now_s) == []
+    assert scene.name is Name.SPEAKING
+
+
+# --- the link ----------------------------------------------------------------------------------
+
+
+def test_no_link_within_ten_seconds_is_offline_and_says_so():
+    scene = idle()
+    scene.press()
+    effects = scene.wait(10)
+    assert kinds(effects) == [kiosk.CancelUtterance, kiosk.PlaySound]
+    assert scene.name is Name.OFFLINE
+    assert not scene.state.microphone_live
+
+
+def test_a_press_while_offline_says_no_network_and_tries_at_once():
+    scene = idle()
+    scene.press()
+    scene.wait(10)
+    scene.release()
+    scene.now_s += 5
+    assert scene.press() == [kiosk.PlaySound(Sound.OFFLINE), kiosk.ConnectNow()]
+    assert not scene.state.microphone_live
+    scene.release()
+    scene.tell(READY)
+    assert scene.name is Name.IDLE
+
+
+def test_offline_is_left_by_itself_after_a_while_or_when_a_route_appears():
+    for leave in (lambda s: s.wait(61), lambda s: s.tell(kiosk.RouteAppeared())):
+        scene = idle()
+        scene.press()
+        scene.wait(10)
+        leave(scene)
+        assert scene.name is Name.IDLE
+
+
+def test_a_drop_while_listening_goes_on_listening_and_sends_what_is_not_proven():
+    scene = listening()
+    assert scene.tell(DROPPED) == []
+    assert scene.state.microphone_live
+    assert sign_of(scene.state) is Sign.MICROPHONE_LIVE_NO_LINK
+    assert scene.tell(RESUMED) == [kiosk.Resend(whole=False)]
+
+
+def test_a_drop_while_listening_sends_the_whole_utterance_to_a_fresh_session():
+    scene = listening()
+    scene.tell(DROPPED)
+    assert scene.tell(CONTINUED) == [kiosk.Resend(whole=True)]
+
+
+def test_a_drop_after_the_turn_was_closed_asks_the_fresh_session_for_the_answer():
+    scene = thinking()
+    scene.tell(agent.SpeechStopped(), agent.UserText("hi", final=True))
+    assert scene.tell(DROPPED) == [kiosk.PlaySound(Sound.TICK)]
+    assert scene.name is Name.RECONNECTING
+    assert scene.tell(CONTINUED) == [kiosk.CreateReply()]
+
+
+def test_a_drop_before_the_turn_was_closed_sends_the_question_again():
+    scene = thinking()
+    scene.tell(DROPPED)
+    assert scene.tell(CONTINUED) == [kiosk.Resend(whole=True)]
+
+
+def test_a_drop_while_speaking_plays_what_came_and_takes_the_answer_up_again():
+    scene = speaking()
+    assert scene.tell(DROPPED) == [kiosk.FinishReply()]
+    assert scene.state.turn is Turn.SPEAKING
+    scene.tell(DRAINED)
+    assert scene.name is Name.RECONNECTING
+    effects = scene.tell(CONTINUED)
+    assert kinds(effects) == [kiosk.CreateReply]
+    assert effects[0].instructions
+
+
+def test_a_drop_after_the_service_had_finished_the_reply_costs_nothing():
+    scene = speaking()
+    scene.tell(agent.ReplyDone("r1", interrupted=False))
+    assert scene.tell(DROPPED) == []
+    scene.tell(CONTINUED, DRAINED)
+    assert scene.name is Name.IDLE
+
+
+def test_a_link_given_up_in_the_middle_is_offline():
+    scene = listening()
+    scene.tell(DROPPED)
+    effects = scene.tell(GIVEN_UP)
+    assert kiosk.PlaySound(Sound.OFFLINE) in effects
+    assert scene.name is Name.OFFLINE
+
+
+def test_reconnecting_is_given_up_after_its_deadline():
+    scene = thinking()
+    scene.tell(DROPPED)
+    effects = scene.wait(25)
+    assert kiosk.PlaySound(Sound.OFFLINE) in effects
+    assert scene.name is Name.OFFLINE
+
+
+def test_a_refused_key_is_a_fault_that_no_press_retries():
+    scene = idle()
+    scene.press()
+    effects = scene.tell(agent.Refused("unauthorized", "Authentication failed", agent.Cause.KEY))
+    assert kiosk.PlaySound(Sound.KEY_REFUSED) in effects
+    assert scene.name is Name.FAULT
+    scene.release()
+    assert scene.press() == [kiosk.PlaySound(Sound.KEY_REFUSED)]
+    assert not scene.state.session_wanted
+    scene.release()
+    scene.tell(kiosk.Fixed(Fault.KEY))
+    scene.press()
+    assert scene.name is Name.LISTENING
+
+
+def test_a_refused_configuration_names_the_cause_and_tries_again_at_a_press():
+    scene = idle()
+    scene.press()
+    scene.tell(agent.Refused("agent_not_found", "Agent not found", agent.Cause.CONFIG))
+    assert scene.name is Name.FAULT
+    scene.release()
+    assert scene.press() == [kiosk.PlaySound(Sound.SERVICE_REFUSED), kiosk.ConnectNow()]
+    scene.tell(READY)
+    assert scene.name is Name.IDLE
+
+
+def test_the_operator_can_let_the_agent_speak_and_the_link_comes_first():
+    scene = idle()
+    assert scene.tell(kiosk.SayRequested("We close soon.")) == []
+    effects = scene.tell(READY)
+    assert "We close soon." in effects[0].instructions
+
+
+# --- devices -----------------------------------------------------------------------------------
+
+
+def test_a_microphone_that_does_not_open_takes_the_question_back_and_says_so():
+    scene = idle()
+    scene.press()
+    effects = scene.tell(LOST)
+    assert effects == [kiosk.PlaySound(Sound.MICROPHONE_GONE), kiosk.CancelUtterance()]
+    assert scene.name is Name.FAULT
+
+
+def test_a_microphone_pulled_out_while_listening_is_told_and_waited_for():
+    scene = listening()
+    assert scene.tell(LOST) == [kiosk.PlaySound(Sound.MICROPHONE_GONE)]
+    assert scene.tell(LOST) == []
+    scene.tell(OPENED)
+    assert not scene.state.faults
+    assert scene.name is Name.LISTENING
+
+
+def test_a_press_with_a_lost_microphone_names_it_and_tries_again():
+    scene = idle()
+    scene.press()
+    scene.tell(LOST)
+    scene.release()
+    assert scene.press() == [kiosk.PlaySound(Sound.MICROPHONE_GONE), kiosk.RetryDevices()]
+
+
+def test_a_lost_loudspeaker_ends_the_answer_after_a_while():
+    scene = speaking()
+    scene.tell(audio.SpeakerLost("gone", 0.25))
+    scene.wait(6, queued_samples=48000, audio_at_s=scene.now_s)
+    assert scene.state.turn is Turn.NONE
+    assert scene.name is Name.FAULT
+
+
+def test_a_silent_microphone_is_a_visible_fault_until_it_is_heard():
+    scene = idle()
+    scene.tell(audio.MicrophoneSilent(5.0))
+    assert scene.name is Name.FAULT
+    scene.tell(audio.MicrophoneHeard())
+    assert scene.name is Name.IDLE
+
+
+# --- stopping ----------------------------------------------------------------------------------
+
+
+def test_stopping_takes_everything_back_and_nothing_moves_it_any_more():
+    scene = speaking()
+    effects = scene.tell(kiosk.Stopping())
+    assert kinds(effects) == [kiosk.CancelUtterance, kiosk.FlushSpeaker]
+    assert scene.name is Name.STOPPING
+    assert scene.press() == []
+    assert not scene.state.microphone_wanted
+
+
+def test_rules_come_from_the_configuration():
+    rules = Rules.of(Config())
+    assert rules.mode == "hold"
+    assert rules.nudge_after_s == 2.0
+    assert rules.release_tail_s == 0.12
+
+
+def test_an_idle_warm_microphone_has_a_sign_of_its_own():
+    assert sign_of(idle().state, warm=True) is Sign.IDLE_WARM
+    assert sign_of(idle().state) is Sign.IDLE
+    assert sign_of(State()) is Sign.STARTING
