@@ -1,0 +1,360 @@
+"""One conversation with the agent, over as many sockets as it takes; no I/O and no clock in here.
+
+```
+CLOSED ─connected─→ CONFIGURING ─session.ready─→ READY ─end─→ ENDING ─session.ended, close─→ CLOSED
+   └────connected─→ RESUMING ────session.ready─→ READY
+```
+
+Any close leads to CLOSED; `closed` says what it meant. Frames and wishes go in with the time in
+seconds, and values come out in the order in which they have to be carried out.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from enum import Enum
+
+from voicekiosk.agent import events, wire
+from voicekiosk.agent.events import AgentEvent, Cause
+from voicekiosk.agent.failures import Failure, Remedy, of_close, of_error
+from voicekiosk.agent.memory import Memory
+from voicekiosk.agent.settings import changed_settings, first_settings
+from voicekiosk.agent.turns import Turns
+from voicekiosk.config.schema import Config
+
+RESUME_TIMEOUT_S = 4.0
+END_TIMEOUT_S = 2.0
+# The service ends a session after 3 h without a warning (protocol 1.5). From 2 h 55 min on it is
+# renewed at the first quiet moment, and a little before the end at any.
+RENEW_AFTER_S = 10_500.0
+RENEW_AT_LATEST_S = 10_740.0
+RENEW_PAUSE_S = 5.0
+# An error longer ago than this has nothing to do with the close that follows.
+ERROR_EXPLAINS_S = 5.0
+MOST_KINDS = 64
+
+
+class Phase(Enum):
+    """Where the conversation stands on its present socket."""
+
+    CLOSED = "closed"
+    CONFIGURING = "configuring"
+    RESUMING = "resuming"
+    READY = "ready"
+    ENDING = "ending"
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Put this text frame on the socket."""
+
+    frame: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Close the socket; nothing more is expected from it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A line for the journal."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """How the next socket is to be opened; `token` replaces the key when the service gave one."""
+
+    resuming: bool
+    token: str | None = None
+
+    def __repr__(self) -> str:
+        """Tell without the token."""
+        return f"Attempt(resuming={self.resuming})"
+
+
+Output = Send | Close | Note | AgentEvent
+Outputs = tuple[Output, ...]
+
+
+class Session:
+    """The protocol's rules from the client's side (checklist 12.1), as pure logic."""
+
+    def __init__(self, config: Config) -> None:
+        """Prepare for conversations with this configuration."""
+        self._config = config
+        self.phase = Phase.CLOSED
+        self.session_id = ""
+        self.skipped: Counter[str] = Counter()
+        """Frames that could not be used, by kind."""
+        self._resume_token = ""
+        self._refused_voice: str | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        self.memory = Memory(self._config.network.carry_turns)
+        self._forget_session()
+        # True from the first ready of a conversation on: a later fresh session continues it.
+        self._had_session = False
+        self._carried = ""
+        self.lived_s: float | None = None
+        """For how long the last socket's session was ready; None if it never was."""
+        self._clear()
+
+    def _clear(self) -> None:
+        """Forget what belongs to one socket."""
+        self._deadline_s: float | None = None
+        self._ready_s: float | None = None
+        self._error: wire.SessionError | None = None
+        self._error_s = 0.0
+        self._ended = False
+        self._duration_s: float | None = None
+        self._end_when_ready = False
+        self._end_timeout_s = END_TIMEOUT_S
+        self._renewal: Failure | None = None
+        self._turns = Turns(self.memory)
+
+    def _forget_session(self) -> None:
+        self.session_id = self._resume_token = ""
+        self._dropped_s = 0.0
+
+    # Sockets
+
+    def begin(self) -> None:
+        """Start a new conversation, with nothing of the last one."""
+        self._begin()
+
+    def attempt(self, now_s: float) -> Attempt:
+        """Say how the next socket is to be opened: resuming at most once a drop, within the window."""
+        network = self._config.network
+        in_window = now_s - self._dropped_s <= network.resume_window_s
+        if network.resume == "never" or not self.session_id or not in_window:
+            self._forget_session()
+            return Attempt(resuming=False)
+        token = self._resume_token if network.resume == "token" else ""
+        return Attempt(resuming=True, token=token or None)
+
+    def connected(self, attempt: Attempt, now_s: float) -> Outputs:
+        """Open the session on a new socket. An open socket says nothing about the key (protocol 1.4)."""
+        self._clear()
+        if attempt.resuming:
+            self.phase = Phase.RESUMING
+            self._deadline_s = now_s + RESUME_TIMEOUT_S
+            return (Send(wire.encode_resume(self.session_id)),)
+        self.phase = Phase.CONFIGURING
+        self._deadline_s = now_s + self._config.network.ready_timeout_s
+        agent = self._config.agent
+        self._carried = self.memory.carried() if self._had_session else ""
+        voice = "" if agent.voice == self._refused_voice else agent.voice
+        settings = first_settings(agent, voice=voice, carried=self._carried, greet=not self._had_session)
+        return (Send(wire.encode_update(settings)),)
+
+    def handshake_failed(self, attempt: Attempt, failure: Failure) -> Failure:
+        """Judge a socket that never opened: a token refused while resuming says nothing about the key."""
+        if attempt.resuming and failure.remedy is Remedy.STOP:
+            self._forget_session()
+            return Failure(failure.cause, Remedy.FRESH, failure.code, failure.detail)
+        return failure
+
+    def closed(self, code: int | None, reason: str, now_s: float) -> Failure | events.Ended:
+        """Judge the end of the socket; `code` is None when no close frame came."""
+        phase, self.phase = self.phase, Phase.CLOSED
+        self._deadline_s = None
+        self.lived_s = None if self._ready_s is None else now_s - self._ready_s
+        was_ready = phase is Phase.READY
+        self._turns.broken_off()
+        if phase is Phase.ENDING:
+            self._forget_session()
+            return self._renewal or events.Ended(self._duration_s)
+        if self._end_when_ready:
+            return events.Ended(None)
+        if self._ended:
+            self._forget_session()
+            return Failure(Cause.EXPIRED, Remedy.FRESH, "session_ended", "the service ended the session")
+        if self._error is not None and now_s - self._error_s <= ERROR_EXPLAINS_S:
+            failure = of_error(self._error.code, self._error.message, was_ready=was_ready)
+        else:
+            failure = of_close(code, reason, was_ready=was_ready)
+        if phase is Phase.RESUMING:
+            self._forget_session()
+            detail = f"resuming was refused ({failure.code}: {failure.detail})"
+            return Failure(failure.cause, Remedy.FRESH, failure.code, detail)
+        if was_ready:
+            self._dropped_s = now_s
+            if failure.remedy is Remedy.FRESH:
+                self._forget_session()
+        elif self._voice_refused():
+            self._refused_voice = self._config.agent.voice
+            return Failure(failure.cause, Remedy.FRESH, failure.code, failure.detail)
+        return failure
+
+    # Time
+
+    @property
+    def next_deadline_s(self) -> float | None:
+        """When `tick` has to be called next, if at all."""
+        return self._deadline_s
+
+    def tick(self, now_s: float) -> Outputs:
+        """Act on a deadline that has passed."""
+        if self._deadline_s is None or now_s < self._deadline_s:
+            return ()
+        self._deadline_s = None
+        match self.phase:
+            case Phase.CONFIGURING | Phase.RESUMING:
+                text = "the service did not make the session ready in time"
+                self._error, self._error_s = wire.SessionError(code="ready_timeout", message=text), now_s
+                return (Close(),)
+            case Phase.READY if not self._ended:
+                return self._renew_for_age(now_s)
+            case Phase.CLOSED:
+                return ()
+        return (Close(),)
+
+    def _renew_for_age(self, now_s: float) -> Outputs:
+        age_s = now_s - (self._ready_s or now_s)
+        if age_s < RENEW_AT_LATEST_S and not self._turns.quiet:
+            self._deadline_s = now_s + RENEW_PAUSE_S
+            return ()
+        return self.renew(Cause.EXPIRED, "the session is near the end of its life", now_s)
+
+    # Wishes
+
+    @property
+    def ready(self) -> bool:
+        """Whether audio and wishes may be sent."""
+        return self.phase is Phase.READY and not self._ended
+
+    def end(self, now_s: float, timeout_s: float = END_TIMEOUT_S) -> Outputs:
+        """End the conversation properly, since a session that is not ended is billed for 30 s more."""
+        self._renewal = None
+        self._end_timeout_s = timeout_s
+        match self.phase:
+            case Phase.READY:
+                return self._send_end(now_s)
+            case Phase.CONFIGURING | Phase.RESUMING:
+                # Nothing may be sent before the session is ready; it ends as soon as it is.
+                self._end_when_ready = True
+                deadline_s = now_s + timeout_s
+                self._deadline_s = min(self._deadline_s or deadline_s, deadline_s)
+        return ()
+
+    def renew(self, cause: Cause, detail: str, now_s: float) -> Outputs:
+        """End a ready session and have a fresh one that continues the conversation."""
+        if not self.ready:
+            return ()
+        self._renewal = Failure(cause, Remedy.FRESH, "renewed", detail)
+        return self._send_end(now_s)
+
+    def _send_end(self, now_s: float) -> Outputs:
+        self.phase = Phase.ENDING
+        self._deadline_s = now_s + self._end_timeout_s
+        return (Send(wire.END),)
+
+    def create_reply(self, instructions: str | None = None) -> Outputs:
+        """Ask for a reply without the visitor speaking; nothing happens when not ready."""
+        if not self.ready:
+            return ()
+        self._turns.greeting_unwanted = False
+        return (Send(wire.encode_reply_create(instructions)),)
+
+    def discard_reply(self) -> None:
+        """Throw away audio until the next `reply.started`; the service cannot be told (protocol 6.5)."""
+        self._turns.discard_reply()
+
+    def reconfigure(self, config: Config) -> Outputs:
+        """Take a new configuration; a running session is told what it can take on."""
+        old, self._config = self._config.agent, config
+        if not self.ready:
+            return ()
+        settings = changed_settings(old, config.agent, carried=self._carried)
+        return (Send(wire.encode_update(settings)),) if settings else ()
+
+    # Frames
+
+    def received(self, frame: bytes, now_s: float) -> Outputs:
+        """Take one text frame of the service."""
+        event = wire.decode(frame)
+        match event:
+            case wire.ReplyAudio():
+                # First, since it comes a hundred times a second.
+                return self._turns.take(event) if self.ready else ()
+            case wire.Unknown():
+                return self._skip(f"unknown type {event.type}", "ignored")
+            case wire.Malformed():
+                return self._skip(event.kind, event.reason)
+            case wire.SessionReady():
+                return self._session_ready(event, now_s)
+            case wire.SessionEnded():
+                return self._session_ended(event, now_s)
+            case wire.SessionError():
+                return self._session_error(event, now_s)
+        return self._turns.take(event) if self.ready else ()
+
+    def binary_received(self) -> Outputs:
+        """Take a binary frame, which the protocol does not have."""
+        return self._skip("binary frame", "ignored")
+
+    def _skip(self, kind: str, reason: str) -> Outputs:
+        if kind not in self.skipped and len(self.skipped) >= MOST_KINDS:
+            kind = "other"
+        self.skipped[kind] += 1
+        if self.skipped[kind] > 1:
+            return ()
+        return (Note(f"skipped a frame of the service: {kind}: {reason} (told once, counted in status)"),)
+
+    def _session_ready(self, event: wire.SessionReady, now_s: float) -> Outputs:
+        self.session_id = event.session_id
+        self._resume_token = event.resume_token
+        resumed = self.phase is Phase.RESUMING
+        if self.phase not in (Phase.CONFIGURING, Phase.RESUMING):
+            return ()
+        self.phase = Phase.READY
+        self._ready_s = now_s
+        self._deadline_s = now_s + RENEW_AFTER_S
+        continued = self._had_session and not resumed
+        self._had_session = True
+        if self._end_when_ready:
+            return self._send_end(now_s)
+        ready = events.Ready(event.session_id, resumed=resumed, continued=continued)
+        if continued and self._config.agent.agent_id:
+            # A stored agent keeps its prompt and greeting at the service: the echo is the only way to
+            # add to the one, and the other cannot be left out.
+            self._turns.greeting_unwanted = bool(event.config.greeting)
+            if self._carried and event.config.system_prompt:
+                prompt = event.config.system_prompt + self._carried
+                return (Send(wire.encode_update({"system_prompt": prompt})), ready)
+        return (ready,)
+
+    def _session_ended(self, event: wire.SessionEnded, now_s: float) -> Outputs:
+        self._ended = True
+        self._duration_s = event.session_duration_seconds
+        if self.phase is Phase.ENDING:
+            return (Close(),)
+        self._deadline_s = now_s + END_TIMEOUT_S
+        return ()
+
+    def _session_error(self, event: wire.SessionError, now_s: float) -> Outputs:
+        self._error, self._error_s = event, now_s
+        code = event.code.strip().lower() or "error"
+        match self.phase:
+            case Phase.CONFIGURING | Phase.RESUMING:
+                return (Close(),)
+            case Phase.READY if self._of_the_session(code):
+                # The live service has left the socket open after this one (protocol 5.4).
+                return (events.Trouble(code, event.message), Close())
+            case Phase.READY:
+                return (events.Trouble(code, event.message),)
+        return ()
+
+    @staticmethod
+    def _of_the_session(code: str) -> bool:
+        return code in ("session_not_found", "session_forbidden", "session_expired")
+
+    def _voice_refused(self) -> bool:
+        error = self._error
+        if error is None or error.code.strip().lower() != "invalid_value" or not self._config.agent.voice:
+            return False
+        named = error.param or error.message
+        return "voice" in named.lower() and self._refused_voice != self._config.agent.voice
