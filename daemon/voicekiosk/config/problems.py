@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from voicekiosk.config.positions import Path
 from voicekiosk.errors import ConfigError
 
 
@@ -13,6 +14,28 @@ class Severity(StrEnum):
 
     ERROR = "error"
     WARNING = "warning"
+
+
+class Finding(Struct, frozen=True, kw_only=True):
+    """One thing that is wrong with the value or the key at `path`, before it has a line and a file.
+
+    `cause` is the key to point at when the file does not set `path` itself, and its default clashes.
+    """
+
+    path: Path
+    cause: Path = ()
+    message: str
+    hint: str = ""
+    at_key: bool = False
+    severity: Severity = Severity.ERROR
+
+    @property
+    def key(self) -> str:
+        """Return the full dotted name: `agent.keyterms[2]`."""
+        name = ""
+        for part in self.path:
+            name += f"[{part}]" if isinstance(part, int) else f".{part}" if name else part
+        return name
 
 
 class Problem(Struct, frozen=True, kw_only=True):

@@ -14,6 +14,9 @@ Pin = Annotated[int, Meta(ge=0, le=53)]
 Percent = Annotated[int, Meta(ge=0, le=100)]
 SilenceMs = Annotated[int, Meta(ge=50, le=10000)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
+TimeOfDay = Annotated[
+    str, Meta(pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?\Z", title='a time such as "22:00", or ""')
+]
 
 
 class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -32,22 +35,26 @@ class TurnDetection(Table, frozen=True):
 
     vad_threshold: Annotated[
         Fraction | None,
-        Meta(description="0.0 (hears whispers) to 1.0 (only loud speech); service default 0.5"),
+        Meta(
+            description="0.0 (hears whispers) to 1.0 (only loud speech); service default 0.5", examples=[0.5]
+        ),
     ] = None
     min_silence_ms: Annotated[
         SilenceMs | None,
-        Meta(description="silence before a confident end of turn, 50-10000; switches adaptive pacing off"),
+        Meta(
+            description="silence before a confident end of turn; switches adaptive pacing off", examples=[600]
+        ),
     ] = None
     max_silence_ms: Annotated[
         SilenceMs | None,
-        Meta(description="silence that ends a turn anyway, 50-10000, more than min_silence_ms"),
+        Meta(description="silence that ends a turn anyway, more than min_silence_ms", examples=[1500]),
     ] = None
     interrupt_response: Annotated[
         bool, Meta(description="whether speaking (or the button) may cut the agent short on the server")
     ] = True
     interruption_delay_ms: Annotated[
         Annotated[int, Meta(ge=0, le=1000)] | None,
-        Meta(description="speech needed before it cuts the agent, 0-1000"),
+        Meta(description="speech needed before it cuts the agent short", examples=[300]),
     ] = None
 
 
@@ -70,7 +77,9 @@ class Agent(Table, frozen=True):
     )
     greeting: Annotated[str, Meta(description="spoken when a conversation starts; empty for none")] = ""
     voice: Annotated[str, Meta(description="voice of the agent; empty for the service's own choice")] = "alba"
-    volume: Annotated[Percent | None, Meta(description="loudness the service speaks at, 0-100")] = None
+    volume: Annotated[Percent | None, Meta(description="loudness the service speaks at", examples=[100])] = (
+        None
+    )
     transcription_mode: Annotated[
         Literal["min_latency", "balanced", "max_accuracy"],
         Meta(description="speed of recognition against its accuracy; min_latency answers 0.6-1 s sooner"),
@@ -114,7 +123,7 @@ class Capture(Table, frozen=True):
         int, Meta(ge=0, le=32, description="channels to open the card with; 0 for what it has")
     ] = 0
     channel: Annotated[
-        int | Literal["mix"],
+        Annotated[int, Meta(ge=0, le=31)] | Literal["mix"],
         Meta(description='which channel is the microphone, from 0, or "mix" for the mean of all'),
     ] = "mix"
     period_ms: Annotated[
@@ -155,7 +164,7 @@ class Playback(Table, frozen=True):
     lead_silence_ms: Annotated[
         int, Meta(ge=0, le=1000, description="silence before each reply, for amplifiers that wake slowly")
     ] = 0
-    volume: Annotated[Percent, Meta(description="loudness at start, 0-100")] = 80
+    volume: Annotated[Percent, Meta(description="loudness at start")] = 80
     volume_max: Annotated[Percent, Meta(description="loudest that anybody can set")] = 100
 
 
@@ -178,7 +187,9 @@ class Button(Table, frozen=True):
     debounce_ms: Annotated[
         int, Meta(ge=0, le=200, description="dead time after an edge; the first edge always acts at once")
     ] = 30
-    mute_gpio: Annotated[Pin | None, Meta(description="BCM number of an optional mute button")] = None
+    mute_gpio: Annotated[
+        Pin | None, Meta(description="BCM number of an optional mute button", examples=[27])
+    ] = None
 
 
 class Lamp(Table, frozen=True):
@@ -193,17 +204,9 @@ class Lamp(Table, frozen=True):
     green_gpio: Annotated[Pin, Meta(description="BCM number of the green pin (rgb)")] = 23
     blue_gpio: Annotated[Pin, Meta(description="BCM number of the blue pin (rgb)")] = 24
     active_high: Annotated[bool, Meta(description="false for lamps that light when the pin is low")] = True
-    brightness: Annotated[Percent, Meta(description="brightness by day, 0-100 (pwm, rgb)")] = 100
-    night_from: Annotated[
-        str,
-        Meta(
-            pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$",
-            description="start of the night hours, HH:MM; empty for none",
-        ),
-    ] = ""
-    night_to: Annotated[
-        str, Meta(pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$", description="end of the night hours, HH:MM")
-    ] = ""
+    brightness: Annotated[Percent, Meta(description="brightness by day (pwm, rgb)")] = 100
+    night_from: Annotated[TimeOfDay, Meta(description="start of the night hours; empty for none")] = ""
+    night_to: Annotated[TimeOfDay, Meta(description="end of the night hours")] = ""
     night_brightness: Annotated[
         Percent, Meta(description="brightness at night; the microphone-live sign never goes out")
     ] = 15
@@ -249,7 +252,10 @@ class Conversation(Table, frozen=True):
     ] = 12.0
     nudge_after_s: Annotated[
         Annotated[float, Meta(ge=0.5, le=60)] | None,
-        Meta(description="ask again when nothing has come; unset: 2, 2.5 or 4 s by transcription_mode"),
+        Meta(
+            description="ask again when nothing has come; unset: 2, 2.5 or 4 s by transcription_mode",
+            examples=[3.0],
+        ),
     ] = None
     speaking_stall_s: Annotated[
         float, Meta(ge=1, le=60, description="an answer that stops in the middle ends after this long")
