@@ -6,6 +6,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from voicekiosk.config.positions import Path
+from voicekiosk.config.secrets import masked
 from voicekiosk.errors import ConfigError
 
 
@@ -34,7 +35,7 @@ class Finding(Struct, frozen=True, kw_only=True):
         """Return the full dotted name: `agent.keyterms[2]`."""
         name = ""
         for part in self.path:
-            name += f"[{part}]" if isinstance(part, int) else f".{part}" if name else part
+            name += f"[{part}]" if isinstance(part, int) else f".{masked(part)}" if name else masked(part)
         return name
 
 

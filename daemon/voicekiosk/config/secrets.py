@@ -8,7 +8,7 @@ _SECRET_NAME = re.compile(
     r"(?:^|_)(?:api_?)?(?:key|keys|token|secret|password|passwd|passphrase|credentials?|auth|authorization|bearer)(?:$|_)"
 )
 # A long run without spaces that mixes letters and digits: what keys and tokens look like, and words do not.
-_SECRET_TEXT = re.compile(r"(?=[^/\\]*\d)(?=[^/\\]*[A-Za-z])[A-Za-z0-9_.+~=-]{24,}")
+_SECRET_TEXT = re.compile(r"(?=[\w.+~=-]*\d)(?=[\w.+~=-]*[A-Za-z])[\w.+~=-]{24,}")
 _URL_LOGIN = re.compile(r"(?<=://)[^/@\s]*:?[^/@\s]*@")
 _URL_SECRET = re.compile(r"(?i)(?<=[?&])([^=&#\s]*(?:key|token|secret|auth)[^=&#\s]*)=[^&#\s]*")
 

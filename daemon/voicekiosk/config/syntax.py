@@ -119,6 +119,8 @@ def _problem(
     if statement is not None and offset >= statement.end > statement.start:
         # Point at the end of what is unfinished, not at the innocent line after it.
         offset = statement.end - 1
+    if told.startswith("Unescaped"):
+        offset = positions.text.rfind("\\", 0, offset)
     line, column = positions.line_column(offset)
     message, hint = _explained(told, positions.text, offset)
     if statement is not None and not statement.whole:

@@ -91,6 +91,8 @@ def hint(kind: model.Kind, value: Any) -> str:
     words = [word for choice in _options(kind) if isinstance(choice, model.Choice) for word in choice.values]
     types = {choice.type for choice in _options(kind) if isinstance(choice, model.Scalar)}
     match value:
+        case _ if isinstance(kind, model.Sequence):
+            return "write a list in brackets, also of one entry"
         case str():
             if near := nearest(value, words):
                 return did_you_mean([quoted(near)])
@@ -102,8 +104,6 @@ def hint(kind: model.Kind, value: Any) -> str:
             return did_you_mean([str(int(value))])
         case int() | float() if str in types:
             return "write text in quotes"
-        case _ if isinstance(kind, model.Sequence):
-            return "write a list in brackets, also of one entry"
     return ""
 
 
