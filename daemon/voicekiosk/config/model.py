@@ -124,7 +124,7 @@ def sections(struct: type[Struct] = Config) -> Iterator[Section]:
     yield from _sections(table(struct), (), repeated=False)
 
 
-def keys(struct: type[Struct] = Config) -> dict[str, Field]:
+def every_key(struct: type[Struct] = Config) -> dict[str, Field]:
     """Return every key below `struct` by its full dotted name; tables are not keys."""
     return {
         ".".join((*section.path, field.name)): field for section in sections(struct) for field in section.keys

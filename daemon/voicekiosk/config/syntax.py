@@ -31,6 +31,7 @@ _WORDS: tuple[tuple[str, str, str], ...] = (
     ("Cannot declare", "expected each table once", "this table is already above: put its keys together"),
     ("Cannot mutate immutable", "expected each table once", "this table is already complete above"),
     ("Unescaped '\\'", "expected \\\\ for a backslash", "or put the text in single quotes"),
+    ("Illegal character '\\n'", "expected a quote at the end of the text", "the closing quote is missing"),
     (
         "Illegal character",
         "expected a plain character",

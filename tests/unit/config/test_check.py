@@ -67,8 +67,10 @@ def test_a_file_beyond_all_measure_is_refused_unread() -> None:
     [
         (
             '[audio.capture]\nperiod_ms = "20"\n',
-            'c.toml:2:13: audio.capture.period_ms: expected a whole number from 5 to 100, got "20"; '
-            "write numbers without quotes",
+            (
+                'c.toml:2:13: audio.capture.period_ms: expected a whole number from 5 to 100, got "20"; '
+                "write numbers without quotes"
+            ),
         ),
         (
             "[audio.capture]\nperiod_ms = 3\n",
@@ -100,8 +102,10 @@ def test_a_file_beyond_all_measure_is_refused_unread() -> None:
         ("kiosk = []\n", "c.toml:1:9: kiosk: expected a table, got a list; [kiosk] has keys of its own"),
         (
             '[agent]\nlanguage_codes = "en"\n',
-            'c.toml:2:18: agent.language_codes: expected a list, got "en"; '
-            "write a list in brackets, also of one entry",
+            (
+                'c.toml:2:18: agent.language_codes: expected a list, got "en"; '
+                "write a list in brackets, also of one entry"
+            ),
         ),
         (
             '[agent]\nkeyterms = [\n  "ok",\n  3,\n]\n',
@@ -109,8 +113,10 @@ def test_a_file_beyond_all_measure_is_refused_unread() -> None:
         ),
         (
             f'[agent]\ntranscription_prompt = "{"x" * 1800}"\n',
-            "c.toml:2:24: agent.transcription_prompt: expected text of at most 1750 characters, "
-            "got text of 1800 characters",
+            (
+                "c.toml:2:24: agent.transcription_prompt: expected text of at most 1750 characters, "
+                "got text of 1800 characters"
+            ),
         ),
         (
             "[agent]\nkeyterms = [" + '"x",' * 101 + "]\n",
@@ -394,7 +400,7 @@ LEAVES = st.one_of(
 )
 
 
-@given(st.dictionaries(st.sampled_from(sorted(model.keys())), LEAVES, max_size=6))
+@given(st.dictionaries(st.sampled_from(sorted(model.every_key())), LEAVES, max_size=6))
 def test_the_walk_and_msgspec_agree_on_what_is_a_configuration(values: dict[str, object]) -> None:
     document: dict[str, object] = {}
     for key, value in values.items():
@@ -430,11 +436,11 @@ def test_no_bytes_at_all_make_the_check_fail(raw: bytes) -> None:
 
 @given(st.data())
 def test_a_typo_in_any_key_finds_the_key(data: st.DataObject) -> None:
-    key = data.draw(st.sampled_from([k for k in model.keys() if len(k.rpartition(".")[2]) >= 6]))
+    key = data.draw(st.sampled_from([k for k in model.every_key() if len(k.rpartition(".")[2]) >= 6]))
     table, _, name = key.rpartition(".")
     cut = data.draw(st.integers(1, len(name) - 2))
     typo = name[:cut] + name[cut + 1] + name[cut] + name[cut + 2 :]
-    if typo == name or typo in {k.rpartition(".")[2] for k in model.keys()}:
+    if typo == name or typo in {k.rpartition(".")[2] for k in model.every_key()}:
         return
     text = f"[{table}]\n{typo} = 0\n"
     assert tomli.loads(text)
