@@ -52,7 +52,9 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """Close the socket; nothing more is expected from it."""
+    """Close the socket; nothing more is expected from it. `suspect`: without waiting for the other side."""
+
+    suspect: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,12 +207,12 @@ class Session:
             case Phase.CONFIGURING | Phase.RESUMING:
                 text = "the service did not make the session ready in time"
                 self._error, self._error_s = wire.SessionError(code="ready_timeout", message=text), now_s
-                return (Close(),)
+                return (Close(suspect=True),)
             case Phase.READY if not self._ended:
                 return self._renew_for_age(now_s)
             case Phase.CLOSED:
                 return ()
-        return (Close(),)
+        return (Close(suspect=True),)
 
     def _renew_for_age(self, now_s: float) -> Outputs:
         age_s = now_s - (self._ready_s or now_s)

@@ -1,0 +1,407 @@
+"""The owner of the conversation: connects while one is wanted, and tells the house what happens."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+
+from voicekiosk.agent import events
+from voicekiosk.agent.dial import LinkError, Resolver
+from voicekiosk.agent.events import AgentEvent, Cause
+from voicekiosk.agent.facts import LinkFacts, LinkState
+from voicekiosk.agent.failures import Failure, Remedy
+from voicekiosk.agent.ladder import Ladder
+from voicekiosk.agent.link import CLOSE_TIMEOUT_S, Link
+from voicekiosk.agent.opening import Progress, Target, open_link, tls_context
+from voicekiosk.agent.session import Attempt, Close, Note, Outputs, Send, Session
+from voicekiosk.config.schema import Config
+
+HOSTS = {
+    "default": "wss://agents.assemblyai.com/v1/ws",
+    "us": "wss://agents.us.assemblyai.com/v1/ws",
+    "eu": "wss://agents.eu.assemblyai.com/v1/ws",
+}
+
+log = logging.getLogger("voicekiosk.agent")
+
+
+class AgentClient:
+    """One conversation at a time with the agent. Everything is called in the event loop."""
+
+    def __init__(
+        self,
+        config: Config,
+        credential: Callable[[], str | None],
+        on_event: Callable[[AgentEvent], None],
+        rng: random.Random | None = None,
+    ) -> None:
+        """Prepare without connecting.
+
+        `credential` is asked at each attempt, so a new key is used without a restart. `on_event` is
+        called in the event loop and must not block.
+        """
+        self._config = config
+        self._credential = credential
+        self._on_event = on_event
+        self._rng = rng or random.Random()  # noqa: S311  # spreads reconnects, guards nothing
+        self._session = Session(config)
+        self._ladder = self._new_ladder()
+        self._resolver = Resolver()
+        self._link: Link | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._wanted = False
+        self._ending = asyncio.Event()
+        self._speaking = False
+        self._deadline_s: float | None = None
+        self._deadline_timer: asyncio.TimerHandle | None = None
+        # Set to cut a pause short; `_abandon` also cuts an attempt in flight.
+        self._nudged = asyncio.Event()
+        self._abandon = asyncio.Event()
+        self._refused_key: str | None = None
+        self._refusal: events.Refused | None = None
+        self._state = LinkState.CLOSED
+        self._since_s = 0.0
+        self._failure: Failure | None = None
+        self._retry_at_s: float | None = None
+        self._drops = self._resumed = self._continued = 0
+
+    # Wishes
+
+    def open(self) -> None:
+        """Want a session. Connects now, skipping any pause, unless the key is known to be refused."""
+        if self._refusal is not None and self._credential() == self._refused_key:
+            self._emit(self._refusal)
+            return
+        self._refusal = None
+        self._wanted = True
+        self._ladder.reset()
+        self._nudged.set()
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._run(), name="agent")
+
+    async def close(self, timeout_s: float = 2.0) -> None:
+        """End the conversation: `session.end`, at most `timeout_s` for `session.ended`, then `Ended`."""
+        self._wanted = False
+        task = self._task
+        if task is None or task.done():
+            return
+        self._ending.set()
+        self._abandon.set()
+        self._nudged.set()
+        self._apply(self._session.end(self._now_s(), timeout_s))
+        if self._state is LinkState.READY:
+            self._enter(LinkState.ENDING)
+        await asyncio.wait({task}, timeout=timeout_s + CLOSE_TIMEOUT_S)
+        if not task.done() and not self._wanted:
+            if self._link is not None:
+                self._link.abort("not ended in time")
+            await asyncio.wait({task}, timeout=CLOSE_TIMEOUT_S)
+
+    @property
+    def ready(self) -> bool:
+        """Whether audio may be sent."""
+        return self._link is not None and self._session.ready
+
+    def send_audio(self, pcm: bytes) -> bool:
+        """Send 24 kHz mono s16le; False when nothing was sent: the link is not ready or does not drain."""
+        link = self._link
+        return link is not None and self._session.ready and link.send_audio(pcm)
+
+    @property
+    def audio_sent_samples(self) -> int:
+        """How much audio was sent on this connection."""
+        return 0 if self._link is None else self._link.audio_sent_samples
+
+    def speech_going_up(self, speaking: bool) -> None:
+        """Tell whether the visitor's speech is being sent: the link is then watched more closely."""
+        self._speaking = speaking
+        if self._link is not None:
+            self._link.speech_going_up(speaking)
+
+    def create_reply(self, instructions: str | None = None) -> bool:
+        """Ask for a reply without the visitor speaking; False when there is no session."""
+        outputs = self._session.create_reply(instructions)
+        self._apply(outputs)
+        return bool(outputs)
+
+    def discard_reply(self) -> None:
+        """Throw away the audio of the present reply."""
+        self._session.discard_reply()
+
+    def played(self, reply_id: str, samples: int) -> None:
+        """Tell how much of a reply was heard, so that a session after a drop goes on from there."""
+        self._session.memory.played(reply_id, samples)
+
+    def spoken_text(self, reply_id: str, samples: int) -> str:
+        """Return the words of a reply that had been heard after so many samples were played."""
+        return self._session.memory.spoken(reply_id, samples)
+
+    def renew(self, detail: str) -> None:
+        """Replace a session that does not work (protocol 8.3) by a fresh one that continues it."""
+        self._apply(self._session.renew(Cause.SERVER, detail, self._now_s()))
+
+    def network_returned(self) -> None:
+        """Try at once, giving up an attempt in flight: the kernel has a new route."""
+        if self._wanted and not self._session.ready:
+            self._ladder.reset()
+            self._abandon.set()
+            self._nudged.set()
+
+    def reconfigure(self, config: Config) -> None:
+        """Take a new configuration; what a running session cannot take on holds for the next one."""
+        self._config = config
+        self._refusal = None
+        self._ladder = self._new_ladder()
+        self._apply(self._session.reconfigure(config))
+
+    def warm_up(self) -> None:
+        """Do now what the first connection would have to wait for: reading certificates takes a while."""
+        try:
+            target = self._target()
+            if target.uri.secure:
+                tls_context(target.ca_file)
+        except LinkError as error:
+            log.warning("%s", error)
+
+    def facts(self) -> LinkFacts:
+        """Return what is known about the connection."""
+        link, failure = self._link, self._failure
+        return LinkFacts(
+            state=self._state,
+            since_s=self._since_s,
+            host=self._host(),
+            session_id=self._session.session_id,
+            attempt=self._ladder.attempts,
+            cause=None if failure is None else failure.cause,
+            detail="" if failure is None else failure.detail,
+            retry_at_s=self._retry_at_s,
+            round_trip_s=None if link is None else link.round_trip_s,
+            audio_sent_samples=0 if link is None else link.audio_sent_samples,
+            audio_proven_samples=0 if link is None else link.audio_proven_samples,
+            drops=self._drops,
+            resumed=self._resumed,
+            continued=self._continued,
+            skipped=dict(self._session.skipped),
+        )
+
+    # The loop
+
+    async def _run(self) -> None:
+        while self._wanted:
+            self._ending.clear()
+            self._session.begin()
+            self._failure = None
+            ended = await self._converse()
+            self._retry_at_s = None
+            if isinstance(ended, events.Refused):
+                self._wanted = False
+                self._enter(LinkState.REFUSED)
+            else:
+                self._enter(LinkState.CLOSED)
+            self._emit(ended)
+
+    async def _converse(self) -> events.Ended | events.Refused:
+        while not self._ending.is_set():
+            try:
+                outcome = await self._attempt()
+            except Exception:
+                log.exception("an attempt at a session broke")
+                detail = "an internal error; the journal has the details"
+                outcome = Failure(Cause.SERVER, Remedy.LATER, "internal", detail)
+            if isinstance(outcome, events.Ended):
+                return outcome
+            if self._ending.is_set():
+                break
+            self._failure = outcome
+            if outcome.remedy is Remedy.STOP:
+                return self._refuse(outcome)
+            now_s = self._now_s()
+            pause_s = self._ladder.failed(outcome, now_s, lived_s=self._session.lived_s)
+            self._retry_at_s = now_s + pause_s
+            self._enter(LinkState.WAITING)
+            log.log(
+                logging.INFO if self._ladder.attempts <= 1 else logging.DEBUG,
+                "no session (%s): %s; next attempt in %.1f s",
+                outcome.cause,
+                outcome.detail,
+                pause_s,
+            )
+            self._nudged.clear()
+            self._emit(events.Dropped(outcome.cause, outcome.detail, pause_s))
+            await self._pause(pause_s)
+        return events.Ended(None)
+
+    async def _attempt(self) -> Failure | events.Ended:
+        now_s = self._now_s()
+        attempt = self._session.attempt(now_s)
+        limit_s = self._ladder.began(now_s)
+        self._enter(LinkState.CONNECTING)
+        self._emit(events.Connecting(self._ladder.attempts, attempt.resuming))
+        self._session.lived_s = None
+        try:
+            link = await self._connect(attempt, limit_s)
+        except LinkError as error:
+            return self._session.handshake_failed(attempt, error.failure)
+        self._link = link
+        link.speech_going_up(self._speaking)
+        self._apply(self._session.connected(attempt, self._now_s()))
+        if self._ending.is_set():
+            self._apply(self._session.end(self._now_s()))
+        try:
+            closed = await asyncio.shield(link.closed)
+        finally:
+            self._link = None
+            link.abort("no longer wanted")
+        was_ready = self._session.ready
+        outcome = self._session.closed(closed.code, closed.reason, self._now_s())
+        self._arm()
+        if was_ready and isinstance(outcome, Failure):
+            self._drops += 1
+        return outcome
+
+    async def _connect(self, attempt: Attempt, limit_s: float) -> Link:
+        target = self._target()
+        credential = attempt.token or self._key()
+        link = Link(
+            target.uri,
+            credential,
+            on_text=self._received,
+            on_binary=self._received_binary,
+            on_proven=self._proven,
+            dead_after_s=self._config.network.dead_after_s,
+        )
+        progress = Progress()
+        self._abandon.clear()
+        if self._ending.is_set():
+            self._abandon.set()
+        opening = asyncio.create_task(open_link(target, self._resolver, link, progress))
+        abandoned = asyncio.create_task(self._abandon.wait())
+        try:
+            await asyncio.wait({opening, abandoned}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            abandoned.cancel()
+            if not opening.done():
+                opening.cancel()
+                await asyncio.wait({opening})
+        if not opening.cancelled():
+            opening.result()
+            return link
+        if self._abandon.is_set():
+            failure = Failure(Cause.NO_ROUTE, Remedy.FRESH, "abandoned", "the attempt was given up")
+            raise LinkError(failure)
+        self._ladder.timed_out()
+        detail = f"{target.host} did not answer within {limit_s:.1f} s ({progress.stage})"
+        raise LinkError(Failure(progress.cause, Remedy.AGAIN, "timeout", detail))
+
+    async def _pause(self, pause_s: float) -> None:
+        try:
+            async with asyncio.timeout(pause_s):
+                await self._nudged.wait()
+        except TimeoutError:
+            pass
+
+    # What the link says
+
+    def _received(self, frame: bytes) -> None:
+        self._apply(self._session.received(frame, self._now_s()))
+
+    def _received_binary(self) -> None:
+        self._apply(self._session.binary_received())
+
+    def _proven(self, samples: int) -> None:
+        self._emit(events.Proven(samples))
+
+    def _apply(self, outputs: Outputs) -> None:
+        for output in outputs:
+            match output:
+                case Send():
+                    if self._link is not None:
+                        self._link.send(output.frame)
+                case Close():
+                    if self._link is not None and output.suspect:
+                        self._link.abort("the service does not answer")
+                    elif self._link is not None:
+                        self._link.close()
+                case Note():
+                    log.warning("%s", output.text)
+                case events.Ready():
+                    self._got_ready(output)
+                    self._emit(output)
+                case _:
+                    self._emit(output)
+        self._arm()
+
+    def _got_ready(self, ready: events.Ready) -> None:
+        self._ladder.ready()
+        self._failure = self._retry_at_s = None
+        self._resumed += ready.resumed
+        self._continued += ready.continued
+        self._enter(LinkState.READY)
+        how = "resumed" if ready.resumed else "continued in a fresh one" if ready.continued else "new"
+        log.info("session %s ready (%s)", ready.session_id, how)
+
+    def _arm(self) -> None:
+        """Have `_tick` called at the session's deadline; costs nothing while that stays the same."""
+        deadline_s = self._session.next_deadline_s
+        if deadline_s == self._deadline_s:
+            return
+        if self._deadline_timer is not None:
+            self._deadline_timer.cancel()
+            self._deadline_timer = None
+        self._deadline_s = deadline_s
+        if deadline_s is not None:
+            self._deadline_timer = asyncio.get_running_loop().call_at(deadline_s, self._tick)
+
+    def _tick(self) -> None:
+        self._deadline_timer = self._deadline_s = None
+        self._apply(self._session.tick(self._now_s()))
+
+    # Small things
+
+    def _emit(self, event: AgentEvent) -> None:
+        try:
+            self._on_event(event)
+        except Exception:
+            # One bad event must not end the conversation: to the visitor that is a dead agent.
+            log.exception("handling %s failed", type(event).__name__)
+
+    def _enter(self, state: LinkState) -> None:
+        if state is not self._state:
+            self._state, self._since_s = state, self._now_s()
+
+    def _refuse(self, failure: Failure) -> events.Refused:
+        refused = events.Refused(failure.code, failure.detail, failure.cause)
+        if failure.cause is Cause.KEY:
+            self._refusal, self._refused_key = refused, self._credential()
+        log.error("the service refuses: %s", failure.detail)
+        return refused
+
+    def _key(self) -> str:
+        key = (self._credential() or "").strip()
+        if not key:
+            detail = "there is no API key; store one as the service's credential or in ASSEMBLYAI_API_KEY"
+            raise LinkError(Failure(Cause.KEY, Remedy.STOP, "no_key", detail))
+        if not (key.isascii() and key.isprintable()):
+            detail = "the API key has characters in it that no key has; store it again"
+            raise LinkError(Failure(Cause.KEY, Remedy.STOP, "bad_key", detail))
+        return key
+
+    def _target(self) -> Target:
+        agent, network = self._config.agent, self._config.network
+        return Target.parse(agent.url or HOSTS[agent.region], proxy=network.proxy, ca_file=network.ca_file)
+
+    def _host(self) -> str:
+        try:
+            return self._target().host
+        except LinkError:
+            return ""
+
+    def _new_ladder(self) -> Ladder:
+        network = self._config.network
+        return Ladder(
+            backoff_max_s=network.backoff_max_s, connect_timeout_s=network.connect_timeout_s, rng=self._rng
+        )
+
+    @staticmethod
+    def _now_s() -> float:
+        return asyncio.get_running_loop().time()

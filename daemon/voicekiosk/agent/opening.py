@@ -1,0 +1,102 @@
+"""Opening a link: from an address in the configuration to a WebSocket whose handshake is done."""
+
+import asyncio
+import ssl
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+
+from websockets.exceptions import InvalidURI
+from websockets.uri import WebSocketURI, parse_uri
+
+from voicekiosk.agent.dial import LinkError, Proxy, Resolver, connect, of_exception
+from voicekiosk.agent.events import Cause
+from voicekiosk.agent.failures import Failure, Remedy
+from voicekiosk.agent.link import Link, host_of
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where to connect, and how."""
+
+    uri: WebSocketURI
+    proxy: str
+    ca_file: str
+
+    @classmethod
+    def parse(cls, url: str, *, proxy: str = "", ca_file: str = "") -> "Target":
+        """Read a ws:// or wss:// address; raise LinkError for anything else."""
+        try:
+            uri = parse_uri(url)
+        except (InvalidURI, ValueError):
+            uri = None
+        # A password in an address would get into every log that tells where it connects.
+        if uri is None or uri.user_info is not None:
+            detail = "agent.url: expected an address such as wss://host/v1/ws"
+            raise LinkError(Failure(Cause.CONFIG, Remedy.STOP, "address", detail))
+        return cls(uri, proxy, ca_file)
+
+    @property
+    def host(self) -> str:
+        """The host's name, with the port if it is not the usual one."""
+        return host_of(self.uri)
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far an attempt has come, for the one who has to give it up."""
+
+    stage: str = "looking up the name"
+    cause: Cause = Cause.DNS
+
+
+async def open_link(target: Target, resolver: Resolver, link: Link, progress: Progress) -> None:
+    """Connect a link and do the handshake; raise LinkError. The caller sets the limit by cancelling."""
+    try:
+        await _open(target, resolver, link, progress)
+    except LinkError:
+        raise
+    except (OSError, ssl.SSLError) as error:
+        raise LinkError(of_exception(error, target.host, time.time())) from error
+    finally:
+        if not link.opened.done() or link.opened.exception() is not None:
+            link.abort("given up")
+
+
+async def _open(target: Target, resolver: Resolver, link: Link, progress: Progress) -> None:
+    uri = target.uri
+    context = tls_context(target.ca_file) if uri.secure else None
+    proxy = Proxy(target.proxy) if target.proxy else None
+    try:
+        where = (proxy.host, proxy.port) if proxy else (uri.host, uri.port)
+        addresses = await resolver.resolve(*where)
+        progress.stage, progress.cause = "connecting", Cause.TIMEOUT
+        sock = await connect(addresses)
+    except OSError as error:
+        if proxy is not None:
+            raise proxy.unreachable(error) from error
+        raise
+    if proxy is not None:
+        progress.stage, progress.cause = "waiting for the proxy", Cause.PROXY
+        try:
+            await proxy.tunnel(sock, uri.host, uri.port)
+        except BaseException:
+            sock.close()
+            raise
+    progress.stage, progress.cause = "shaking hands", Cause.TIMEOUT
+    # From here on the socket belongs to the transport: closing it under that would leave its number
+    # in the selector, for the next socket to trip over.
+    loop = asyncio.get_running_loop()
+    name = uri.host if context is not None else None
+    await loop.create_connection(lambda: link, sock=sock, ssl=context, server_hostname=name)
+    await asyncio.shield(link.opened)
+
+
+@lru_cache(maxsize=4)
+def tls_context(ca_file: str) -> ssl.SSLContext:
+    """Make the TLS settings, once per certificate file: reading the system's takes tens of ms."""
+    try:
+        return ssl.create_default_context(cafile=ca_file or None)
+    except OSError as error:
+        detail = f"network.ca_file: cannot read certificates from {ca_file}: {error.strerror or error}"
+        raise LinkError(Failure(Cause.CONFIG, Remedy.STOP, "ca_file", detail)) from None
