@@ -7,8 +7,8 @@ import threading
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from tests.rigs.control import WAIT_S, RawClient, control_server, until
+
 from voicekiosk.errors import KioskError, NotRunningError
 from voicekiosk.service.client import ControlClient
 from voicekiosk.service.protocol import Topic
@@ -102,7 +102,7 @@ async def test_who_asks_without_reading_the_answers_is_dropped(path):
 
 
 async def test_a_request_that_is_too_large_is_answered_and_ends_the_connection(path):
-    async with control_server(path, request_bytes=1000) as (server, kiosk):
+    async with control_server(path, request_bytes=1000) as (_, kiosk):
         client = await RawClient.connect(path)
         await client.send(b"x" * 5000)
         assert (await client.receive())["error"]["code"] == "too_large"

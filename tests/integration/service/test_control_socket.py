@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from tests.rigs.control import WAIT_S, RawClient, control_server, until
+
 from voicekiosk.errors import ConfigError, KioskError, NotRunningError, RefusedError
 from voicekiosk.service.client import ControlClient
 from voicekiosk.service.control import ControlServer

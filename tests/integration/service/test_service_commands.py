@@ -4,8 +4,8 @@ import json
 import sys
 
 import pytest
-
 from tests.rigs.control import control_server, until
+
 from voicekiosk.cli import main
 from voicekiosk.service.protocol import Topic
 from voicekiosk.service.requests import Mute, Press, Release, Say, SetKey, Unmute, Volume
@@ -117,23 +117,23 @@ async def test_version_says_when_a_daemon_of_another_version_is_running(daemon, 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "topic", "event", "printed"),
+    ("arguments", "published", "printed"),
     [
-        (["events"], Topic.EVENTS, {"kind": "press", "text": "down", "fields": {}}, "press: down"),
-        (["events", "--json"], Topic.EVENTS, {"kind": "press"}, '"event": {"kind": "press"}'),
-        (["transcript"], Topic.TRANSCRIPT, {"who": "visitor", "text": "hi", "final": True}, "visitor: hi"),
-        (["transcript", "--partial"], Topic.TRANSCRIPT, {"who": "agent", "text": "he"}, "agent: he …"),
+        (["events"], (Topic.EVENTS, {"kind": "press", "text": "down", "fields": {}}), "press: down"),
+        (["events", "--json"], (Topic.EVENTS, {"kind": "press"}), '"event": {"kind": "press"}'),
+        (["transcript"], (Topic.TRANSCRIPT, {"who": "visitor", "text": "hi", "final": True}), "visitor: hi"),
+        (["transcript", "--partial"], (Topic.TRANSCRIPT, {"who": "agent", "text": "he"}), "agent: he …"),
         (
             ["status", "--watch"],
-            Topic.STATUS,
-            {"state": "thinking", "lamp": "thinking"},
+            (Topic.STATUS, {"state": "thinking", "lamp": "thinking"}),
             "thinking      lamp",
         ),
-        (["status", "--watch", "--json"], Topic.STATUS, {"state": "thinking"}, '{"state": "thinking"}'),
+        (["status", "--watch", "--json"], (Topic.STATUS, {"state": "thinking"}), '{"state": "thinking"}'),
     ],
 )
-async def test_streams_print_until_the_daemon_stops(daemon, voicekiosk, arguments, topic, event, printed):
+async def test_streams_print_until_the_daemon_stops(daemon, voicekiosk, arguments, published, printed):
     server, _ = daemon
+    topic, event = published
     running = asyncio.create_task(voicekiosk(*arguments))
     await until(lambda: server.listeners(topic))
     server.publish(topic, event)

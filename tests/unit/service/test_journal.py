@@ -42,7 +42,7 @@ def log(sent, redactor):
 
 
 def logger_with(handler):
-    logger = logging.Logger("voicekiosk.test")
+    logger = logging.Logger("voicekiosk.test")  # noqa: LOG001 - one for each test
     logger.addHandler(handler)
     return logger
 
@@ -98,7 +98,7 @@ def test_leaves_out_fields_without_a_value(log, sent):
 
 def test_masks_the_key_in_a_traceback(log, sent):
     try:
-        raise ValueError(f"cannot use {KEY}")
+        raise ValueError(f"cannot use {KEY}")  # noqa: TRY301
     except ValueError:
         log.exception("failed")
     assert "ValueError: cannot use <hidden>" in sent[0]["MESSAGE"]
