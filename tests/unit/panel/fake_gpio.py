@@ -35,6 +35,7 @@ class FakeGpio:
         self.lines: dict[int, FakeLine] = {}
         self.by_offset: dict[int, FakeLine] = {}
         self.requests: list[tuple[int, int]] = []
+        self.refused = 0
         self.errors: dict[int, int] = {}
 
     def add_chip(self, name: str, label: str, lines: int = 54) -> Path:
@@ -50,7 +51,7 @@ class FakeGpio:
         if number in (uapi.GET_VALUES, uapi.SET_VALUES):
             self._values(self.lines[fd], number, argument)
         else:
-            name = Path(os.readlink(f"/proc/self/fd/{fd}")).name
+            name = Path(f"/proc/self/fd/{fd}").readlink().name
             if name not in self.chips:
                 raise OSError(errno.ENOTTY, os.strerror(errno.ENOTTY))
             self._chip(name, number, argument)
@@ -85,6 +86,7 @@ class FakeGpio:
         lines, buffer_size = struct.unpack_from("=II", argument, 560)
         assert lines == 1
         if offset in self.busy:
+            self.refused += 1
             raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
         assert bool(flags & uapi.FLAG_INPUT) != bool(flags & uapi.FLAG_OUTPUT), "either way, not both"
         high = self.levels.get(offset, bool(flags & uapi.FLAG_PULL_UP))
