@@ -156,7 +156,8 @@ class Conductor:
         now_s = self._clock()
         before = self.state
         if isinstance(event, audio.MicrophoneOpened):
-            self.uplink.microphone_opened(event.stream, event.stream.first_frame)
+            first_frame = self.parts.capture.frame_at(float("-inf"))
+            self.uplink.microphone_opened(event.stream, first_frame)
         if isinstance(event, audio.SpeakerDrained | audio.SpeakerFlushed):
             self._quiet_since_s, self._sounding = event.t_s, False
         if isinstance(event, agent.Ended):
@@ -176,8 +177,7 @@ class Conductor:
             case kiosk.BeginUtterance(from_s, barge_in):
                 self._begin_utterance(from_s, barge_in=barge_in)
             case kiosk.EndUtterance(until_s):
-                stream = parts.capture.stream
-                self.uplink.end(parts.capture.frame_at(until_s) if stream else None, now_s)
+                self.uplink.end(parts.capture.frame_at(until_s), now_s)
                 parts.agent.speech_going_up(going_up=True)
             case kiosk.CancelUtterance():
                 self.uplink.cancel()
@@ -215,15 +215,14 @@ class Conductor:
         capture, settings = self.parts.capture, self.config.audio.capture
         self.parts.agent.speech_going_up(going_up=True)
         stream = capture.stream
-        if stream is None:
+        if stream is None or not self.state.microphone_open:
             self.uplink.begin(None, 0)
             return
         start_s = from_s
         if settings.warm and not barge_in:
-            start_s = min(
-                from_s, max(from_s - settings.preroll_ms / 1000, self._quiet_since_s + ECHO_GUARD_S)
-            )
-        self.uplink.begin(stream, max(stream.first_frame, capture.frame_at(start_s)))
+            reach_s = max(from_s - settings.preroll_ms / 1000, self._quiet_since_s + ECHO_GUARD_S)
+            start_s = min(from_s, reach_s)
+        self.uplink.begin(stream, capture.frame_at(start_s))
 
     def _play_sound(self, sound: kiosk.Sound) -> None:
         if self.state.turn is Turn.SPEAKING:

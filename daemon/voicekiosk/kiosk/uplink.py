@@ -13,8 +13,10 @@ from voicekiosk.audio.resample import Resampler
 from voicekiosk.audio.ring import Reader, Ring
 from voicekiosk.kiosk.utterance import RATE_HZ, SAMPLE_BYTES, Pacer, Utterance
 
-FIRST_FRAME_SAMPLES = RATE_HZ * 20 // 1000
 FRAME_SAMPLES = RATE_HZ * 40 // 1000
+FIRST_FRAME_SAMPLES = RATE_HZ * 10 // 1000
+"""What the first frame has at least: one period of 20 ms, less what the filter holds back of it."""
+FIRST_PERIOD_S = 0.02
 SILENCE = bytes(FRAME_SAMPLES * SAMPLE_BYTES)
 LEAST_SILENCE_SAMPLES = RATE_HZ * 32 // 100
 """Silence that follows every question, even one whose turn is already closed (protocol §6.5)."""
@@ -90,10 +92,10 @@ class Uplink:
             self._detach()
             self._attach(stream, first_frame)
 
-    def end(self, end_frame: int | None, now_s: float) -> None:
+    def end(self, end_frame: int, now_s: float) -> None:
         """End the question at `end_frame`; what was captured until then still goes."""
         if self._listening:
-            self._end_frame = end_frame if end_frame is not None else 0
+            self._end_frame = end_frame
             self._end_by_s = now_s + LATE_S
 
     def cancel(self) -> None:
@@ -159,7 +161,7 @@ class Uplink:
         self._resampler = resampler
         self._reader = stream.ring.reader(start_frame - primed)
         self._skip_samples = primed * RATE_HZ // stream.rate_hz + delay_samples
-        self._wake_after(FIRST_FRAME_SAMPLES / RATE_HZ, start_frame)
+        self._wake_after(FIRST_PERIOD_S, start_frame)
 
     def _detach(self) -> None:
         if self._reader is not None:
@@ -198,7 +200,7 @@ class Uplink:
             self.utterance.append(samples[skipped:].astype("<i2", copy=False).tobytes())
 
     def _finish_stream(self) -> None:
-        """Take what the filter still holds."""
+        """Take what the filter still holds; it is given silence for what it would have heard next."""
         if self._resampler is not None:
             self._append(self._resampler.flush())
 
@@ -215,10 +217,10 @@ class Uplink:
         """Send the frames that may go; give when the next may, None when there is none."""
         utterance = self.utterance
         while utterance.waiting:
-            size = FRAME_SAMPLES if utterance.sent else FIRST_FRAME_SAMPLES
-            if self._listening and utterance.waiting < size:
+            least = FRAME_SAMPLES if utterance.sent else FIRST_FRAME_SAMPLES
+            if self._listening and utterance.waiting < least:
                 return None
-            frame = utterance.frame(size)
+            frame = utterance.frame(FRAME_SAMPLES)
             samples = len(frame) // SAMPLE_BYTES
             due_s = self._pacer.due_s(samples, now_s)
             if due_s > now_s:

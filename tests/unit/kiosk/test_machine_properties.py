@@ -167,7 +167,9 @@ def test_what_is_held_back_is_played_or_dropped_before_the_next_is_held(script, 
 @given(SCRIPT, RULES)
 def test_left_alone_the_kiosk_comes_to_rest(script, rules):
     """Whatever happened, an hour later nothing is live, nothing is being waited for, nothing is billed."""
-    state = play([*script, kiosk.MuteSwitched(on=True), kiosk.MuteSwitched(on=False), 3600.0], rules, lambda *_: None)
+    state = play(
+        [*script, kiosk.MuteSwitched(on=True), kiosk.MuteSwitched(on=False), 3600.0], rules, lambda *_: None
+    )
     assert state.turn is Turn.NONE
     if not rules.connect_on_boot:
         assert not state.session_wanted
