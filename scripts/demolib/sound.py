@@ -55,6 +55,11 @@ class Ear:
         data = b"".join(self._blocks)
         return np.frombuffer(data[: len(data) // 2 * 2], "<i2").astype(np.int16)
 
+    def latest(self, count: int) -> NDArray[np.int16]:
+        """Return the newest samples, at most `count`."""
+        data = b"".join(self._blocks[-max(1, count // 100) :])
+        return np.frombuffer(data[len(data) % 2 :], "<i2").astype(np.int16)[-count:]
+
     def time_of(self, index: float) -> float:
         """Return when a sample was heard."""
         return index / RATE_HZ + self._offset_s()

@@ -1,0 +1,151 @@
+"""`scripts/demo`: play the main job, then verify it. See docs/architecture.md for what is behind it."""
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from demolib import judge, report
+from demolib.acts import Stage, play
+from demolib.server import KEY, Connection, Server, read
+from demolib.sound import Ear, Mouth
+from demolib.timeline import Timeline
+
+LIVE_CONFIG = """\
+[agent]
+url = {url}
+
+[panel]
+driver = "keyboard"
+"""
+
+
+def main() -> int:
+    """Run the demo and return its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/demo",
+        description="Show the main job with nothing but what this machine has; verify every sample.",
+    )
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the result as data, too")
+    parser.add_argument(
+        "--live", action="store_true", help="your microphone, loudspeaker and keyboard, against the simulator"
+    )
+    parser.add_argument("--keep", metavar="DIR", type=Path, help="keep recordings, records and logs in DIR")
+    args = parser.parse_args()
+    if args.live and args.json:
+        parser.error("--live verifies nothing, so there is nothing for --json to write")
+    try:
+        with _folder(args.keep) as folder:
+            return live(folder) if args.live else demo(folder, args.json)
+    except (judge.RigError, OSError, RuntimeError, ValueError) as error:
+        print(f"\ndemo: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def demo(folder: Path, json_file: Path | None) -> int:
+    """Play, judge, report."""
+    timeline = Timeline()
+    print(
+        "A kiosk is played here from end to end: the real daemon, real ALSA devices (PulseAudio behind\n"
+        "them), a button on mock pins, recorded voices at the microphone, and the simulator as the agent.\n"
+        "Afterwards every sample is looked for."
+    )
+    from tests.rigs.pulse import PulseRig
+
+    with PulseRig() as rig, Server(folder / "record", folder / "server.log") as server:
+        environment = {**os.environ, **rig.environment, "ASSEMBLYAI_API_KEY": KEY}
+        stage = Stage(
+            folder=folder,
+            url=server.url,
+            environment=environment,
+            capture_device=rig.capture_device,
+            playback_device=rig.playback_device,
+            mouth=Mouth(rig.microphone_sink, environment),
+            microphone=Ear(rig.microphone_source, environment),
+            speaker=Ear(rig.speaker_source, environment),
+            timeline=timeline,
+        )
+        stage.microphone.wait()
+        stage.speaker.wait()
+        play(stage)
+        statistics = server.stats()
+        stage.microphone.stop()
+        stage.speaker.stop()
+    print("\nlooking for every sample …\n", flush=True)
+    violations = [broken for connection in statistics["connections"] for broken in connection["violations"]]
+    connections = read(folder / "record")
+    verdict = _judge(stage, connections)
+    verdict.failures += report.check(verdict, violations, connections)
+    uncertainty_ms = 1000 * max(stage.microphone.jitter_s(), stage.speaker.jitter_s()) + 10
+    print(report.text(verdict, violations, uncertainty_ms))
+    if json_file is not None:
+        json_file.write_text(json.dumps(report.data(verdict, violations, timeline.data()), indent=1) + "\n")
+    if verdict.failures:
+        print("\nNOT as it should be:")
+        for failure in verdict.failures:
+            print(f"  - {failure}")
+        return 1
+    print("\nEverything that was said arrived, and everything that was answered was heard.")
+    return 0
+
+
+def live(folder: Path) -> int:
+    """Let a person talk to the simulator with this machine's own devices."""
+    if not sys.stdin.isatty():
+        raise RuntimeError("--live needs a terminal: its space bar is the button")
+    with Server(folder / "record", folder / "server.log") as server:
+        config = folder / "live.toml"
+        config.write_text(LIVE_CONFIG.format(url=json.dumps(server.url)))
+        print(
+            "The simulator is the agent: it says back what it hears. Wear headphones, or keep it low.\n"
+            "Space: press and hold to talk, let go for the answer. q: end.\n"
+        )
+        environment = {
+            **os.environ,
+            "ASSEMBLYAI_API_KEY": KEY,
+            "VOICEKIOSK_SOCKET": str(folder / "control.sock"),
+        }
+        code = subprocess.call(
+            [sys.executable, "-m", "voicekiosk", "run", "--config", str(config)], env=environment
+        )
+        violations = [broken for one in server.stats()["connections"] for broken in one["violations"]]
+    print(f"\nRules of the protocol broken: {len(violations) or 'none'}")
+    return code
+
+
+def _judge(stage: Stage, connections: list[Connection]) -> judge.Verdict:
+    verdict = judge.Verdict()
+    for take in stage.takes:
+        until_s = min((press for press in stage.presses if press > take.pressed_s), default=float("inf"))
+        verdict.sent.append(judge.judge_sent(take, connections, stage.microphone, until_s))
+    for connection in connections:
+        verdict.played += [
+            judge.judge_played(reply, stage.speaker, stage.presses) for reply in connection.replies
+        ]
+    return verdict
+
+
+@contextlib.contextmanager
+def _folder(keep: Path | None) -> Iterator[Path]:
+    """Give a folder to work in; it goes away afterwards unless it is to be kept."""
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+        yield keep.resolve()
+        return
+    folder = Path(tempfile.mkdtemp(prefix="voicekiosk-demo-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
