@@ -57,7 +57,11 @@ class _Input:
         # The pin tells the time of the edge, the device's own callbacks do not. The pin keeps a weak
         # reference, so this method must belong to an object that lives.
         self.device.pin.when_changed = self.changed
-        self.down = self.stuck = bool(self.device.value)
+        try:
+            self.down = self.stuck = bool(self.device.value)
+        except BaseException:
+            self.device.close()
+            raise
 
     def changed(self, ticks: float, state: float) -> None:
         """Hand an edge over. Any thread; never raises."""
@@ -332,6 +336,8 @@ def _sentence(error: Exception) -> str:
         case PinInvalidPin():
             return f"{error}; take a BCM number of the 40-pin header, 0 to 27"
         case PermissionError():
-            return f"not permitted: {error}; the user must be in the group gpio"
+            return f"not permitted ({error.strerror}): the user must be in the group gpio"
+        case OSError():
+            return f"the kernel refuses it ({error.strerror}): look for the reason in dmesg"
         case _:
             return f"{error or type(error).__name__}"

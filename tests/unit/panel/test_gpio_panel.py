@@ -1,6 +1,5 @@
 """The GPIO panel on gpiozero's mock pins and on our own pin factory."""
 
-import contextlib
 import errno
 import sys
 import threading
@@ -270,22 +269,6 @@ def test_idle_costs_no_wake_up(chip, start, loop):
 # --- faults ---
 
 
-@pytest.fixture
-def gone(chip, monkeypatch):
-    """While entered, reading a line says what the kernel says of a chip that is gone."""
-
-    def read(fd, size):
-        raise OSError(errno.ENODEV, "No such device")
-
-    @contextlib.contextmanager
-    def gone():
-        with monkeypatch.context() as patch:
-            patch.setattr(uapi.os, "read", read)
-            yield
-
-    return gone()
-
-
 def test_a_busy_button_leaves_the_lamp_working_and_is_had_when_it_is_free(
     chip, start, house, fake_gpio, loop
 ):
@@ -343,14 +326,13 @@ def test_a_pin_off_the_header_is_a_sentence(chip, start):
     assert "0 to 27" in panel.facts().faults[0]
 
 
-def test_a_chip_that_goes_away_releases_the_button_and_is_taken_again(start, house, fake_gpio, loop, gone):
+def test_a_chip_that_goes_away_releases_the_button_and_is_taken_again(start, house, fake_gpio, loop, chip):
     panel = start()
     panel.show(Sign.MICROPHONE_LIVE)
     fake_gpio.edge(TALK, high=False, t_s=time.monotonic())
     loop.turn()
-    with gone:
-        fake_gpio.vanish(TALK)
-        loop.turn()
+    fake_gpio.unplug(TALK)
+    loop.turn()
     assert house.edges == [("talk", True), ("talk", False)]
     assert "GPIO17 is lost" in panel.facts().faults[0]
     loop.pass_time(gpio.RETRY_S[0])

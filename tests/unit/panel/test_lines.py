@@ -213,18 +213,11 @@ def test_a_pin_that_the_chip_does_not_have_is_out_of_range(fake_gpio, loop):
         gpiozero.LED("GPIO17", pin_factory=factory)
 
 
-def test_a_chip_that_goes_away_is_reported_once_and_does_not_keep_the_loop_turning(
-    factory, fake_gpio, loop, monkeypatch
-):
+def test_a_chip_that_goes_away_is_reported_once_and_does_not_keep_the_loop_turning(factory, fake_gpio, loop):
     lost = []
     factory.on_lost = lost.append
-
-    def gone(fd, size):
-        raise OSError(errno.ENODEV, "No such device")
-
     button = gpiozero.DigitalInputDevice("GPIO17", pin_factory=factory)
-    monkeypatch.setattr(uapi.os, "read", gone)
-    fake_gpio.vanish(17)
+    fake_gpio.unplug(17)
     for _ in range(3):
         loop.turn()
     assert lost == ["GPIO17 is lost: No such device"]

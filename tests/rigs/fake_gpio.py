@@ -12,6 +12,8 @@ from pathlib import Path
 
 from voicekiosk.panel import uapi
 
+_read = os.read
+
 
 @dataclass
 class FakeLine:
@@ -21,6 +23,7 @@ class FakeLine:
     high: bool
     event_fd: int
     events: int
+    unplugged: bool = False
     history: list[bool] = field(default_factory=list)
 
 
@@ -34,6 +37,7 @@ class FakeGpio:
         self.levels: dict[int, bool] = {}
         self.lines: dict[int, FakeLine] = {}
         self.by_offset: dict[int, FakeLine] = {}
+        self.all_lines: list[FakeLine] = []
         self.requests: list[tuple[int, int]] = []
         self.refused = 0
         self.errors: dict[int, int] = {}
@@ -62,9 +66,26 @@ class FakeGpio:
         line.high = high
         os.write(line.event_fd, struct.pack("=QIIII24x", round(t_s * 1e9), 1 if high else 2, offset, 0, 0))
 
-    def vanish(self, offset: int) -> None:
-        """Let the chip go away: the line's descriptor is readable for ever, and reading fails."""
-        os.close(self.by_offset[offset].event_fd)
+    def unplug(self, offset: int) -> None:
+        """Let the chip go away under a line: its descriptor is readable for ever, and reading fails."""
+        line = self.by_offset.pop(offset)
+        line.unplugged = True
+        os.close(line.event_fd)
+
+    def read(self, fd: int, size: int) -> bytes:
+        """Stands in for `os.read`: a line whose chip has gone tells so."""
+        data = _read(fd, size)
+        if not data and fd in self.lines:
+            raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+        return data
+
+    def reset(self) -> None:
+        """Forget the lines, and close what the kernel would have closed."""
+        for line in self.all_lines:
+            if not line.unplugged:
+                os.close(line.event_fd)
+        for kept in (self.all_lines, self.lines, self.by_offset, self.busy, self.errors):
+            kept.clear()
 
     def _chip(self, name: str, number: int, argument: bytearray) -> None:
         label, lines = self.chips[name]
@@ -95,7 +116,8 @@ class FakeGpio:
             assert (identity, mask) == (2, 1)
             high = bool(value)
         read_fd, write_fd = os.pipe()
-        line = FakeLine(flags, high, write_fd, buffer_size, [high])
+        line = FakeLine(flags, high, write_fd, buffer_size, history=[high])
+        self.all_lines.append(line)
         self.lines[read_fd] = self.by_offset[offset] = line
         self.requests.append((offset, flags))
         struct.pack_into("=i", argument, 588, read_fd)
