@@ -282,3 +282,33 @@ def test_a_daemon_that_does_not_answer_is_given_up(path):
             pytest.raises(KioskError, match="does not answer"),
         ):
             client.request("status")
+
+
+@pytest.mark.parametrize("place", ["x" * 200, "a/control.sock"])
+def test_a_place_where_no_daemon_can_be_is_said_as_not_running(path, place):
+    path.with_name("a").write_text("not a directory")
+    with pytest.raises(NotRunningError) as caught:
+        ControlClient(path.parent / place)
+    assert caught.value.exit_code == 3
+
+
+def test_who_may_not_use_the_socket_is_told_the_group_to_join(path, monkeypatch):
+    def refuse(self, address):
+        raise PermissionError(13, "Permission denied")
+
+    class Guarded(socket.socket):
+        connect = refuse
+
+    monkeypatch.setattr(socket, "socket", Guarded)
+    with pytest.raises(NotRunningError, match="usermod -aG voicekiosk"):
+        ControlClient(path)
+
+
+def test_a_daemon_that_hangs_up_before_it_is_asked_is_not_running(path):
+    thread = impostor(path, b"")
+    with ControlClient(path, timeout_s=WAIT_S) as client:
+        with pytest.raises(NotRunningError):
+            client.request("status")
+        thread.join(timeout=WAIT_S)
+        with pytest.raises(NotRunningError):
+            client.request("status")
