@@ -9,83 +9,72 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
 
 from voicekiosk.agent import events as agent
-from voicekiosk.agent.client import AgentClient
 from voicekiosk.audio import events as audio
-from voicekiosk.audio.capture import Capture
 from voicekiosk.audio.earcons import earcon
-from voicekiosk.audio.playback import Playback
+from voicekiosk.audio.pcm import DeviceFacts
+from voicekiosk.config.diff import Changes, Effect
 from voicekiosk.config.schema import Config
 from voicekiosk.kiosk import events as kiosk
 from voicekiosk.kiosk.downlink import Downlink
+from voicekiosk.kiosk.events import Fault
 from voicekiosk.kiosk.machine import AnyEvent, step
+from voicekiosk.kiosk.parts import Factory, Parts
 from voicekiosk.kiosk.state import Rules, State, Turn, name_of, sign_of
 from voicekiosk.kiosk.uplink import Uplink
 from voicekiosk.mailbox import Mailbox
-from voicekiosk.panel import Panel
-from voicekiosk.panel.gestures import Gestures, Pressed
+from voicekiosk.panel.driver import Button
+from voicekiosk.panel.gestures import Gesture, Gestures, Pressed
+from voicekiosk.panel.lamp import Sign
 
 logger = logging.getLogger(__name__)
 
 ECHO_GUARD_S = 0.1
 """A pre-roll never reaches back to less than this after the loudspeaker fell silent."""
 
-Role = Literal["talk", "mute"]
 Observer = Callable[[AnyEvent, State, State], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """The devices and the link that the conductor leads; tests put others in their place."""
-
-    capture: Capture
-    playback: Playback
-    agent: AgentClient
-    panel: Panel
 
 
 class Conductor:
     """Everything that a conversation needs, and the one place where it comes together."""
 
     def __init__(
-        self,
-        config: Config,
-        make_parts: Callable[["Conductor"], Parts],
-        *,
-        observe: Observer | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        self, config: Config, factory: Factory, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Make the parts with `make_parts`, which connects them to this conductor's inputs.
-
-        `observe(event, before, after)` is told every step, for the journal and the control socket.
-        """
         self.config = config
         self.rules = Rules.of(config)
         self.state = State()
         self.since_s = clock()
+        self.observe: Observer | None = None
+        """Told every step: the event, the state before and after."""
+        self.volume = min(config.audio.playback.volume, config.audio.playback.volume_max)
+        self.speaker: DeviceFacts | None = None
+        """What the loudspeaker is opened with; None while it is closed."""
         self._clock = clock
-        self._observe = observe
         self._events: deque[AnyEvent] = deque()
         self._deciding = False
         self.mailbox: Mailbox[AnyEvent] = Mailbox(self.dispatch, self._pump)
-        self.parts = make_parts(self)
+        self.parts = Parts(config, factory, self.mailbox.post, self.mailbox.wake, self.on_agent)
         self.uplink = Uplink(self.parts.agent.send_audio, self._utterance_sent)
-        self.downlink = Downlink(self.parts.playback)
-        self._gestures = {
-            "talk": Gestures(config.panel.button.debounce_ms),
-            "mute": Gestures(config.panel.button.debounce_ms),
-        }
+        self.downlink = Downlink(lambda: self.parts.playback)
+        self._gestures: dict[Button, Gestures] = self._make_gestures()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at_s = float("inf")
         self._uplink_due_s = float("inf")
         self._microphone_on = self._speaker_on = self._session_open = False
         self._closing: asyncio.Task[None] | None = None
+        # An earcon is playing while no conversation needs the loudspeaker.
         self._sounding = False
+        self._sign = Sign.OFF
         self._quiet_since_s = float("-inf")
+        self._ready_since_s: float | None = None
+        self._connected_s = 0.0
+        self._problems: dict[Fault, str] = {}
+        # Devices that a changed configuration wants reopened as soon as nobody uses them.
+        self._stale: set[Effect] = set()
+        self._replacing: asyncio.Task[None] | None = None
 
     # --- life ----------------------------------------------------------------------------------
 
@@ -93,30 +82,30 @@ class Conductor:
         """Start the threads and the panel; after this a press is answered."""
         self._loop = loop
         self.mailbox.attach(loop)
-        self.parts.capture.start()
-        self.parts.playback.start()
-        self.parts.panel.start(loop, self.edge)
+        self.parts.start(loop, self.edge)
+        if self.parts.panel.facts().faults:
+            self._problems[Fault.PANEL] = "; ".join(self.parts.panel.facts().faults)
+            self.dispatch(kiosk.Failed(Fault.PANEL))
+        self.set_volume(self.volume)
         self.dispatch(kiosk.Started())
 
     async def stop(self, timeout_s: float = 2.0) -> None:
         """End the session properly, for at most `timeout_s`, then stop everything."""
         self.dispatch(kiosk.Stopping())
-        if self._closing is None and self._session_open:
-            self._close_session()
         if self._closing is not None:
             await asyncio.wait([self._closing], timeout=timeout_s)
+        if self._replacing is not None:
+            self._replacing.cancel()
         if self._alarm is not None:
             self._alarm.cancel()
-        self.parts.capture.stop(timeout_s=0.5)
-        self.parts.playback.stop(timeout_s=0.5)
-        self.parts.panel.close()
+        self.parts.stop()
         self.mailbox.close()
 
     # --- what comes in -------------------------------------------------------------------------
 
-    def edge(self, role: Role, pressed: bool, t_s: float) -> None:
+    def edge(self, button: Button, pressed: bool, t_s: float) -> None:
         """Take an edge of a button, from the panel or the control socket."""
-        self._gesture(role, self._gestures[role].edge(pressed, t_s))
+        self._gesture(button, self._gestures[button].edge(pressed, t_s))
 
     def on_agent(self, event: agent.AgentEvent) -> None:
         """Take what the agent room has to say."""
@@ -126,10 +115,6 @@ class Conductor:
             case agent.Proven(samples):
                 self.uplink.utterance.prove(samples)
             case _:
-                if isinstance(event, agent.Ready):
-                    self.uplink.connected()
-                elif isinstance(event, agent.Dropped | agent.Refused | agent.Ended):
-                    self.uplink.lost()
                 self.dispatch(event)
 
     def dispatch(self, event: AnyEvent) -> None:
@@ -145,31 +130,83 @@ class Conductor:
             self._deciding = False
         self._pump()
 
-    def reconfigure(self, config: Config) -> None:
-        """Take other settings for what is decided from now on."""
+    # --- what can be asked and set -------------------------------------------------------------
+
+    @property
+    def warm(self) -> bool:
+        """Whether the microphone is open although nothing goes on."""
+        return self._warm_wanted() and self.state.microphone_open
+
+    def set_volume(self, percent: int) -> None:
+        """Set the loudness, up to the configuration's limit."""
+        self.volume = min(percent, self.config.audio.playback.volume_max)
+        self.parts.playback.set_volume(self.volume)
+
+    def connected_s(self, now_s: float) -> float:
+        """Return for how long sessions have been open since the start: what is billed."""
+        open_s = now_s - self._ready_since_s if self._ready_since_s is not None else 0.0
+        return self._connected_s + open_s
+
+    def device_problem(self, fault: Fault) -> str:
+        """Return what is wrong with a device, in the words of its room."""
+        return self._problems.get(fault, "") if fault in self.state.faults else ""
+
+    def apply(self, config: Config, changes: Changes) -> None:
+        """Take another configuration; touch only what `changes` names, and no device in use."""
         self.config = config
         self.rules = Rules.of(config)
+        self.parts.agent.reconfigure(config)
+        if any(change.key.startswith("audio.playback.volume") for change in changes.changes):
+            self.set_volume(config.audio.playback.volume)
+        self._stale |= changes.effects & {Effect.MICROPHONE, Effect.LOUDSPEAKER, Effect.PANEL}
+        if changes.effects & {Effect.SESSION, Effect.RECONNECT}:
+            self.dispatch(kiosk.Fixed(Fault.SERVICE))
+        self._replace_stale()
 
     # --- deciding ------------------------------------------------------------------------------
 
     def _decide(self, event: AnyEvent) -> None:
         now_s = self._clock()
         before = self.state
-        if isinstance(event, audio.MicrophoneOpened):
-            first_frame = self.parts.capture.frame_at(float("-inf"))
-            self.uplink.microphone_opened(event.stream, first_frame)
-        if isinstance(event, audio.SpeakerDrained | audio.SpeakerFlushed):
-            self._quiet_since_s, self._sounding = event.t_s, False
-        if isinstance(event, agent.Ended):
-            self._session_open = False
+        self._note(event, now_s)
         self.state, effects = step(before, event, now_s, self.rules)
         for effect in effects:
             self._carry_out(effect, now_s)
         if name_of(self.state) is not name_of(before):
             self.since_s = now_s
         self._reconcile()
-        if self._observe is not None:
-            self._observe(event, before, self.state)
+        if self.observe is not None:
+            self.observe(event, before, self.state)
+
+    def _note(self, event: AnyEvent, now_s: float) -> None:
+        """Keep the facts that are no part of the decision."""
+        match event:
+            case agent.Ready():
+                self._ready_since_s = now_s
+                self.uplink.connected()
+            case agent.Dropped() | agent.Refused() | agent.Ended():
+                if self._ready_since_s is not None:
+                    self._connected_s += now_s - self._ready_since_s
+                    self._ready_since_s = None
+                if isinstance(event, agent.Ended | agent.Refused):
+                    self._session_open = False
+                self.uplink.lost()
+                self._tell_played(self.downlink.enqueued_samples)
+            case audio.MicrophoneOpened(stream):
+                self.uplink.microphone_opened(stream, self.parts.capture.frame_at(float("-inf")))
+            case audio.MicrophoneLost(reason):
+                self._problems[Fault.MICROPHONE] = reason
+            case audio.SpeakerOpened(device):
+                self.speaker = device
+            case audio.SpeakerClosed():
+                self.speaker = None
+            case audio.SpeakerLost(reason):
+                self.speaker = None
+                self._problems[Fault.LOUDSPEAKER] = reason
+            case audio.SpeakerDrained(t_s) | audio.SpeakerFlushed(t_s):
+                self._quiet_since_s, self._sounding = t_s, False
+            case _:
+                pass
 
     def _carry_out(self, effect: kiosk.Effect, now_s: float) -> None:
         parts = self.parts
@@ -178,18 +215,19 @@ class Conductor:
                 self._begin_utterance(from_s, barge_in=barge_in)
             case kiosk.EndUtterance(until_s):
                 self.uplink.end(parts.capture.frame_at(until_s), now_s)
-                parts.agent.speech_going_up(going_up=True)
             case kiosk.CancelUtterance():
                 self.uplink.cancel()
-                parts.agent.speech_going_up(going_up=False)
+                parts.agent.speech_going_up(False)
             case kiosk.TurnOpened():
                 self.uplink.turn_opened()
+                parts.agent.speech_going_up(True)
             case kiosk.TurnClosed():
                 self.uplink.turn_closed()
-                parts.agent.speech_going_up(going_up=False)
+                parts.agent.speech_going_up(False)
             case kiosk.Resend(whole):
                 self.uplink.resend(whole=whole)
             case kiosk.FlushSpeaker():
+                self._tell_played(parts.playback.played_samples)
                 self.downlink.flush()
                 parts.agent.discard_reply()
             case kiosk.FinishReply():
@@ -213,7 +251,7 @@ class Conductor:
 
     def _begin_utterance(self, from_s: float, *, barge_in: bool) -> None:
         capture, settings = self.parts.capture, self.config.audio.capture
-        self.parts.agent.speech_going_up(going_up=True)
+        self.parts.agent.speech_going_up(True)
         stream = capture.stream
         if stream is None or not self.state.microphone_open:
             self.uplink.begin(None, 0)
@@ -232,11 +270,19 @@ class Conductor:
         self.parts.playback.play(earcon(sound))
         self.parts.playback.end()
 
+    def _tell_played(self, samples: int) -> None:
+        reply_id, played = self.downlink.played(samples)
+        if reply_id:
+            self.parts.agent.played(reply_id, played)
+
+    def _warm_wanted(self) -> bool:
+        state = self.state
+        return self.config.audio.capture.warm and state.started and not (state.muted or state.stopping)
+
     def _reconcile(self) -> None:
         """Bring devices, session and lamp in line with what the state says is wanted."""
         state, parts = self.state, self.parts
-        warm = self.config.audio.capture.warm and state.started and not (state.muted or state.stopping)
-        microphone_on = state.microphone_wanted or warm
+        microphone_on = state.microphone_wanted or self._warm_wanted()
         if microphone_on != self._microphone_on:
             self._microphone_on = microphone_on
             (parts.capture.open if microphone_on else parts.capture.close)()
@@ -244,35 +290,29 @@ class Conductor:
         if speaker_on != self._speaker_on:
             self._speaker_on = speaker_on
             (parts.playback.open if speaker_on else parts.playback.close)()
-        if state.session_wanted and not self._session_open and self._closing is None:
+        if state.session_wanted and not self._session_open:
             self._session_open = True
             parts.agent.open()
         elif self._session_open and not state.session_wanted:
             self._close_session()
-        parts.panel.show(sign_of(state, warm=warm and state.microphone_open))
+        sign = sign_of(state, warm=self.warm)
+        if sign is not self._sign:
+            self._sign = sign
+            parts.panel.show(sign)
+        self._replace_stale()
 
     def _close_session(self) -> None:
         self._session_open = False
-        self.uplink.lost()
-        if self._loop is not None and self._closing is None:
+        if self._loop is not None:
             self._closing = self._loop.create_task(self.parts.agent.close())
-            self._closing.add_done_callback(self._session_closed)
-
-    def _session_closed(self, task: asyncio.Task[None]) -> None:
-        self._closing = None
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("the session could not be ended: %s", error)
-        if not self.state.stopping:
-            # Somebody may have pressed while the last session was being ended.
-            self._reconcile()
+            self._closing.add_done_callback(_log_failure)
 
     # --- audio, without a decision a block -----------------------------------------------------
 
     def _reply_audio(self, event: agent.ReplyAudio) -> None:
         if event.reply_id != self.state.reply_id:
             return
-        first = self.downlink.take(event.reply_id, event.pcm, self._clock())
-        if first:
+        if self.downlink.take(event.reply_id, event.pcm, self._clock()):
             self.dispatch(kiosk.AudioArrived(event.reply_id))
 
     def _utterance_sent(self, loud: bool) -> None:
@@ -299,20 +339,65 @@ class Conductor:
             self._alarm = self._loop.call_at(at_s, self._ring)
 
     def _ring(self) -> None:
+        due_s = self._alarm_at_s
         self._alarm, self._alarm_at_s = None, float("inf")
-        now_s = self._clock()
-        for role, gestures in self._gestures.items():
+        # asyncio rings up to a clock tick early; nothing may then look at a deadline as not yet due.
+        now_s = max(self._clock(), due_s)
+        for button, gestures in self._gestures.items():
             if gestures.deadline_s is not None and gestures.deadline_s <= now_s:
-                self._gesture(role, gestures.tick(now_s))
+                self._gesture(button, gestures.tick(now_s))
         if self.state.next_deadline_s <= now_s:
             self.dispatch(kiosk.Tick(self.parts.playback.queued_samples, self.downlink.audio_at_s))
         else:
             self._pump()
 
-    def _gesture(self, role: str, gestures: tuple[AnyEvent, ...]) -> None:
+    def _gesture(self, button: Button, gestures: tuple[Gesture, ...]) -> None:
         for gesture in gestures:
-            if role == "talk":
+            if button == "talk":
                 self.dispatch(gesture)
             elif isinstance(gesture, Pressed):
                 self.dispatch(kiosk.MuteSwitched(None))
         self._set_alarm()
+
+    def _make_gestures(self) -> dict[Button, Gestures]:
+        debounce_ms = self.config.panel.button.debounce_ms
+        return {"talk": Gestures(debounce_ms), "mute": Gestures(debounce_ms)}
+
+    # --- other devices -------------------------------------------------------------------------
+
+    def _replace_stale(self) -> None:
+        """Reopen what a changed configuration made stale, once no turn needs it."""
+        if not self._stale or self.state.turn is not Turn.NONE or self._loop is None or self._replacing:
+            return
+        stale, self._stale = self._stale, set()
+        self._replacing = self._loop.create_task(self._replace(stale))
+        self._replacing.add_done_callback(self._replaced)
+
+    async def _replace(self, stale: set[Effect]) -> None:
+        audio_settings = self.config.audio
+        if Effect.PANEL in stale and self._loop is not None:
+            self._gestures = self._make_gestures()
+            self.parts.replace_panel(self.config.panel, self._loop, self.edge)
+            self.parts.panel.show(self._sign)
+            faults = self.parts.panel.facts().faults
+            self._problems[Fault.PANEL] = "; ".join(faults)
+            self.dispatch(kiosk.Failed(Fault.PANEL) if faults else kiosk.Fixed(Fault.PANEL))
+        if Effect.MICROPHONE in stale:
+            await self.parts.replace_capture(audio_settings.capture)
+            if self._microphone_on:
+                self.parts.capture.open()
+        if Effect.LOUDSPEAKER in stale:
+            await self.parts.replace_playback(audio_settings.playback)
+            self.parts.playback.set_volume(self.volume)
+            if self._speaker_on:
+                self.parts.playback.open()
+
+    def _replaced(self, task: asyncio.Task[None]) -> None:
+        self._replacing = None
+        _log_failure(task)
+        self._replace_stale()
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.error("a task of the conductor failed", exc_info=error)

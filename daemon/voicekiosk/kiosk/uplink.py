@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from voicekiosk.audio.resample import Resampler
 from voicekiosk.audio.ring import Reader, Ring
@@ -189,11 +190,11 @@ class Uplink:
             self._resample(np.zeros(missed, np.int16))
         self._resample(block)
 
-    def _resample(self, block: np.ndarray) -> None:  # type: ignore[type-arg]
+    def _resample(self, block: NDArray[np.int16]) -> None:
         if self._resampler is not None and len(block):
             self._append(self._resampler.process(block))
 
-    def _append(self, samples: np.ndarray) -> None:  # type: ignore[type-arg]
+    def _append(self, samples: NDArray[np.int16]) -> None:
         skipped = min(self._skip_samples, len(samples))
         self._skip_samples -= skipped
         if len(samples) > skipped:
