@@ -96,8 +96,6 @@ class Resolver:
                 answer = _look_up(host, port, 0)
             except OSError as error:
                 answer = error
-            except UnicodeError as error:
-                answer = socket.gaierror(socket.EAI_NONAME, f"not a host name: {error}")
             with suppress(RuntimeError):  # the loop has been closed meanwhile
                 loop.call_soon_threadsafe(deliver, answer)
 
@@ -106,7 +104,10 @@ class Resolver:
 
 
 def _look_up(host: str, port: int, flags: int) -> list[Address]:
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+    except UnicodeError:
+        raise socket.gaierror(socket.EAI_NONAME, "not a host name") from None
     addresses: list[Address] = []
     for family, _, _, _, where in found:
         if family in (socket.AF_INET, socket.AF_INET6):
@@ -255,7 +256,7 @@ def of_exception(error: BaseException, host: str, system_time_s: float) -> Failu
         case ssl.SSLCertVerificationError():
             return _of_certificate(error, host, system_time_s)
         case ssl.SSLError():
-            detail = f"no TLS with {host}: {error.reason or error}"
+            detail = f"no TLS with {host}: {getattr(error, 'reason', None) or error}"
             return Failure(Cause.TLS, Remedy.LATER, "tls", detail)
         case socket.gaierror():
             detail = f"the name {host} does not resolve ({error.strerror})"
