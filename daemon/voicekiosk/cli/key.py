@@ -29,8 +29,9 @@ def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from voicekiosk.errors import KioskError, NotRunningError
-    from voicekiosk.service.client import ControlClient, print_json
+    from voicekiosk.service.client import ControlClient
     from voicekiosk.service.credential import KEY_FILE, check_key, write_key
+    from voicekiosk.service.render import json_text
 
     path = Path(args.file) if args.file else KEY_FILE
     key = check_key(_read())
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     except KioskError as error:
         raise type(error)(f"{path}: stored, but the running daemon did not take it: {error}") from error
     if args.json:
-        print_json({"file": str(path), "in_use": taken})
+        print(json_text({"file": str(path), "in_use": taken}))
     else:
         print(text)
     return 0

@@ -23,7 +23,8 @@ def run(args: argparse.Namespace) -> int:
     import time
 
     from voicekiosk.errors import ConfigError
-    from voicekiosk.service.client import ControlClient, print_outcome
+    from voicekiosk.service.client import ControlClient
+    from voicekiosk.service.render import outcome_text
 
     if args.hold_s is not None and not 0 <= args.hold_s <= 600:
         raise ConfigError(f"press --for {args.hold_s:g}: expected 0 to 600 seconds")
@@ -35,5 +36,5 @@ def run(args: argparse.Namespace) -> int:
             finally:
                 # Also when interrupted: nobody should leave a microphone live behind.
                 outcome = client.request("release")
-        print_outcome(outcome, as_json=args.json)
+        print(outcome_text(outcome, as_json=args.json))
     return 0

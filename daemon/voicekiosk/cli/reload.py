@@ -18,12 +18,13 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Reload and print which keys changed."""
-    from voicekiosk.service.client import ControlClient, print_json
+    from voicekiosk.service.client import ControlClient
+    from voicekiosk.service.render import json_text
 
     with ControlClient() as client:
         result = client.request("reload")
     if args.json:
-        print_json(result)
+        print(json_text(result))
     else:
         print("changed: " + ", ".join(result["changed"]) if result["changed"] else "nothing changed")
     return 0

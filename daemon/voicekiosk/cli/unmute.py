@@ -15,8 +15,9 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Unmute and print the state that it led to."""
-    from voicekiosk.service.client import ControlClient, print_outcome
+    from voicekiosk.service.client import ControlClient
+    from voicekiosk.service.render import outcome_text
 
     with ControlClient() as client:
-        print_outcome(client.request("unmute"), as_json=args.json)
+        print(outcome_text(client.request("unmute"), as_json=args.json))
     return 0

@@ -19,7 +19,8 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the versions."""
     from voicekiosk.errors import KioskError
-    from voicekiosk.service.client import ControlClient, print_json
+    from voicekiosk.service.client import ControlClient
+    from voicekiosk.service.render import json_text
     from voicekiosk.service.versions import all_versions
 
     found = all_versions()
@@ -29,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     except KioskError:
         found["daemon"] = "not running"
     if args.json:
-        print_json(found)
+        print(json_text(found))
         return 0
     width = max(map(len, found)) + 2
     for name, version in found.items():

@@ -19,14 +19,15 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Set the volume if one was given, and print what it is."""
     from voicekiosk.errors import ConfigError
-    from voicekiosk.service.client import ControlClient, print_json
+    from voicekiosk.service.client import ControlClient
+    from voicekiosk.service.render import json_text
 
     if args.percent is not None and not 0 <= args.percent <= 100:
         raise ConfigError(f"volume {args.percent}: expected 0 to 100 percent")
     with ControlClient() as client:
         result = client.request("volume", percent=args.percent)
     if args.json:
-        print_json(result)
+        print(json_text(result))
     else:
         print(f"{result['volume']} %")
     return 0

@@ -116,19 +116,6 @@ class ControlClient:
         )
 
 
-def print_json(result: object) -> None:
-    """Print a result for scripts."""
-    print(json.dumps(result, indent=2))  # noqa: T201
-
-
-def print_outcome(outcome: dict[str, Any], *, as_json: bool) -> None:
-    """Print the result of press, release, mute, unmute or say."""
-    if as_json:
-        print_json(outcome)
-    else:
-        print(outcome.get("message") or outcome.get("state", ""))  # noqa: T201
-
-
 def _result(answer: dict[str, Any]) -> Any:
     if answer.get("ok") is True:
         return answer.get("result")

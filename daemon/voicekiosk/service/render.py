@@ -1,5 +1,6 @@
 """Results of the control socket as text for people. Pure; the command line prints it."""
 
+import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -33,6 +34,18 @@ def duration(seconds: float) -> str:
 def clock(time_s: float) -> str:
     """Return the local time of day of an event."""
     return datetime.fromtimestamp(time_s).astimezone().strftime("%H:%M:%S")
+
+
+def json_text(result: object) -> str:
+    """Return a result for scripts."""
+    return json.dumps(result, indent=2)
+
+
+def outcome_text(outcome: Mapping[str, Any], *, as_json: bool) -> str:
+    """Return the result of press, release, mute, unmute or say: its message, else the state it led to."""
+    if as_json:
+        return json_text(outcome)
+    return printable(str(outcome.get("message") or outcome.get("state", "")))
 
 
 def status_text(status: Mapping[str, Any]) -> str:

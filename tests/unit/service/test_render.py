@@ -4,6 +4,7 @@ from voicekiosk.service.render import (
     caption_line,
     duration,
     event_line,
+    outcome_text,
     printable,
     status_line,
     status_text,
@@ -175,3 +176,12 @@ def test_captions_show_whether_they_are_final_or_cut_short():
 def test_what_was_missed_is_said():
     assert "missed 3 events" in event_line({"topic": "events", "missed": 3})
     assert "missed 3 captions" in caption_line({"topic": "transcript", "missed": 3})
+
+
+def test_an_outcome_is_its_message_or_else_its_state():
+    assert outcome_text({"state": "idle", "message": ""}, as_json=False) == "idle"
+    assert outcome_text({"state": "fault", "message": "no microphone"}, as_json=False) == "no microphone"
+    assert (
+        outcome_text({"state": "idle", "message": ""}, as_json=True)
+        == '{\n  "state": "idle",\n  "message": ""\n}'
+    )
