@@ -54,9 +54,14 @@ def run(args: argparse.Namespace) -> int:
 def _read() -> str:
     import sys
 
+    from voicekiosk.errors import ConfigError
+
     if sys.stdin.isatty():
         import getpass
 
         return getpass.getpass("API key (not shown): ")
-    # One byte more than the longest key there could be is enough to refuse a wrong file.
-    return sys.stdin.read(64 * 1024)
+    try:
+        # More than any key has, and not the whole of a wrong file.
+        return sys.stdin.read(64 * 1024)
+    except UnicodeDecodeError:
+        raise ConfigError("standard input is not text; give the API key and nothing else") from None

@@ -209,3 +209,10 @@ async def test_at_a_terminal_the_key_is_asked_for_without_echo(daemon, voicekios
     code, _, _ = await voicekiosk("key", "set", "--file", str(tmp_path / "api-key"))
     assert code == 0
     assert daemon[1].requests == [SetKey(key=KEY)]
+
+
+async def test_a_key_that_is_not_text_is_refused(daemon, voicekiosk, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff\xfe\x00"), encoding="utf-8"))
+    code, _, err = await voicekiosk("key", "set", "--file", str(tmp_path / "api-key"))
+    assert (code, err.count("\n")) == (2, 1)
+    assert not (tmp_path / "api-key").exists()
