@@ -141,9 +141,7 @@ def test_a_directory_in_place_of_the_file_changes_nothing(live: LiveConfig) -> N
 @settings(max_examples=200)
 @given(st.lists(st.one_of(st.sampled_from([GOOD, BETTER, BAD, b""]), st.binary(max_size=30)), max_size=20))
 def test_whatever_is_saved_a_good_configuration_stays_in_force(contents: list[bytes]) -> None:
-    live = LiveConfig.__new__(LiveConfig)
-    live.path, live.last_good, live.source_hash = Path("c.toml"), Config(), None
-    live.problems, live._seen = (), None
+    live = LiveConfig(Path("/no/such/config.toml"), fallback=Config())
     for raw in contents:
         before = live.last_good
         match live.consider(raw):
