@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
@@ -73,7 +73,7 @@ class ScriptedAgent:
         self.errors: list[BaseException] = []
         self._server: Server | None = None
 
-    async def __aenter__(self) -> "ScriptedAgent":
+    async def __aenter__(self) -> Self:
         self._server = await serve(self._serve, "127.0.0.1", 0, compression=None, ping_interval=None)
         self.port = next(iter(self._server.sockets)).getsockname()[1]
         return self

@@ -11,6 +11,7 @@ import random
 import socket
 import struct
 from dataclasses import dataclass, field
+from typing import Self
 
 CHUNK_BYTES = 16 * 1024
 
@@ -47,7 +48,7 @@ class TcpProxy:
         self._delay_s = 0.0
         self._swallowing = False
 
-    async def __aenter__(self) -> "TcpProxy":
+    async def __aenter__(self) -> Self:
         self.flow()
         await self.accept()
         return self

@@ -12,15 +12,9 @@ from voicekiosk.agent.facts import LinkFacts, LinkState
 from voicekiosk.agent.failures import Failure, Remedy
 from voicekiosk.agent.ladder import Ladder
 from voicekiosk.agent.link import CLOSE_TIMEOUT_S, Link
-from voicekiosk.agent.opening import Progress, Target, open_link, tls_context
+from voicekiosk.agent.opening import Progress, Target, checked_key, open_link, tls_context
 from voicekiosk.agent.session import Attempt, Close, Note, Outputs, Send, Session
 from voicekiosk.config.schema import Config
-
-HOSTS = {
-    "default": "wss://agents.assemblyai.com/v1/ws",
-    "us": "wss://agents.us.assemblyai.com/v1/ws",
-    "eu": "wss://agents.eu.assemblyai.com/v1/ws",
-}
 
 log = logging.getLogger("voicekiosk.agent")
 
@@ -51,6 +45,9 @@ class AgentClient:
         self._task: asyncio.Task[None] | None = None
         self._wanted = False
         self._ending = asyncio.Event()
+        # Set when the present conversation is over; there is none yet.
+        self._over = asyncio.Event()
+        self._over.set()
         self._speaking = False
         self._deadline_s: float | None = None
         self._deadline_timer: asyncio.TimerHandle | None = None
@@ -77,13 +74,15 @@ class AgentClient:
         self._ladder.reset()
         self._nudged.set()
         if self._task is None or self._task.done():
+            self._ending.clear()
+            self._over = asyncio.Event()
             self._task = asyncio.get_running_loop().create_task(self._run(), name="agent")
 
     async def close(self, timeout_s: float = 2.0) -> None:
         """End the conversation: `session.end`, at most `timeout_s` for `session.ended`, then `Ended`."""
         self._wanted = False
-        task = self._task
-        if task is None or task.done():
+        over = self._over
+        if over.is_set():
             return
         self._ending.set()
         self._abandon.set()
@@ -91,11 +90,9 @@ class AgentClient:
         self._apply(self._session.end(self._now_s(), timeout_s))
         if self._state is LinkState.READY:
             self._enter(LinkState.ENDING)
-        await asyncio.wait({task}, timeout=timeout_s + CLOSE_TIMEOUT_S)
-        if not task.done() and not self._wanted:
-            if self._link is not None:
-                self._link.abort("not ended in time")
-            await asyncio.wait({task}, timeout=CLOSE_TIMEOUT_S)
+        if not await _happens(over, timeout_s + CLOSE_TIMEOUT_S) and self._link is not None:
+            self._link.abort("not ended in time")
+            await _happens(over, CLOSE_TIMEOUT_S)
 
     @property
     def ready(self) -> bool:
@@ -157,7 +154,7 @@ class AgentClient:
     def warm_up(self) -> None:
         """Do now what the first connection would have to wait for: reading certificates takes a while."""
         try:
-            target = self._target()
+            target = Target.of(self._config)
             if target.uri.secure:
                 tls_context(target.ca_file)
         except LinkError as error:
@@ -187,18 +184,21 @@ class AgentClient:
     # The loop
 
     async def _run(self) -> None:
-        while self._wanted:
-            self._ending.clear()
+        while True:
             self._session.begin()
             self._failure = None
             ended = await self._converse()
             self._retry_at_s = None
-            if isinstance(ended, events.Refused):
-                self._wanted = False
-                self._enter(LinkState.REFUSED)
-            else:
-                self._enter(LinkState.CLOSED)
+            refused = isinstance(ended, events.Refused)
+            # Whoever wants a session in answer to a refusal has to say so again.
+            self._wanted = self._wanted and not refused
+            self._enter(LinkState.REFUSED if refused else LinkState.CLOSED)
+            self._over.set()
             self._emit(ended)
+            if not self._wanted:
+                return
+            self._ending.clear()
+            self._over = asyncio.Event()
 
     async def _converse(self) -> events.Ended | events.Refused:
         while not self._ending.is_set():
@@ -228,7 +228,7 @@ class AgentClient:
             )
             self._nudged.clear()
             self._emit(events.Dropped(outcome.cause, outcome.detail, pause_s))
-            await self._pause(pause_s)
+            await _happens(self._nudged, pause_s)
         return events.Ended(None)
 
     async def _attempt(self) -> Failure | events.Ended:
@@ -260,8 +260,8 @@ class AgentClient:
         return outcome
 
     async def _connect(self, attempt: Attempt, limit_s: float) -> Link:
-        target = self._target()
-        credential = attempt.token or self._key()
+        target = Target.of(self._config)
+        credential = attempt.token or checked_key(self._credential())
         link = Link(
             target.uri,
             credential,
@@ -292,13 +292,6 @@ class AgentClient:
         self._ladder.timed_out()
         detail = f"{target.host} did not answer within {limit_s:.1f} s ({progress.stage})"
         raise LinkError(Failure(progress.cause, Remedy.AGAIN, "timeout", detail))
-
-    async def _pause(self, pause_s: float) -> None:
-        try:
-            async with asyncio.timeout(pause_s):
-                await self._nudged.wait()
-        except TimeoutError:
-            pass
 
     # What the link says
 
@@ -376,23 +369,9 @@ class AgentClient:
         log.error("the service refuses: %s", failure.detail)
         return refused
 
-    def _key(self) -> str:
-        key = (self._credential() or "").strip()
-        if not key:
-            detail = "there is no API key; store one as the service's credential or in ASSEMBLYAI_API_KEY"
-            raise LinkError(Failure(Cause.KEY, Remedy.STOP, "no_key", detail))
-        if not (key.isascii() and key.isprintable()):
-            detail = "the API key has characters in it that no key has; store it again"
-            raise LinkError(Failure(Cause.KEY, Remedy.STOP, "bad_key", detail))
-        return key
-
-    def _target(self) -> Target:
-        agent, network = self._config.agent, self._config.network
-        return Target.parse(agent.url or HOSTS[agent.region], proxy=network.proxy, ca_file=network.ca_file)
-
     def _host(self) -> str:
         try:
-            return self._target().host
+            return Target.of(self._config).host
         except LinkError:
             return ""
 
@@ -405,3 +384,12 @@ class AgentClient:
     @staticmethod
     def _now_s() -> float:
         return asyncio.get_running_loop().time()
+
+
+async def _happens(event: asyncio.Event, within_s: float) -> bool:
+    try:
+        async with asyncio.timeout(within_s):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True

@@ -13,6 +13,13 @@ from voicekiosk.agent.dial import LinkError, Proxy, Resolver, connect, of_except
 from voicekiosk.agent.events import Cause
 from voicekiosk.agent.failures import Failure, Remedy
 from voicekiosk.agent.link import Link, host_of
+from voicekiosk.config.schema import Config
+
+HOSTS = {
+    "default": "wss://agents.assemblyai.com/v1/ws",
+    "us": "wss://agents.us.assemblyai.com/v1/ws",
+    "eu": "wss://agents.eu.assemblyai.com/v1/ws",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +31,17 @@ class Target:
     ca_file: str
 
     @classmethod
-    def parse(cls, url: str, *, proxy: str = "", ca_file: str = "") -> "Target":
-        """Read a ws:// or wss:// address; raise LinkError for anything else."""
+    def of(cls, config: Config) -> "Target":
+        """Read where to connect to; raise LinkError for an address that is none."""
         try:
-            uri = parse_uri(url)
+            uri = parse_uri(config.agent.url or HOSTS[config.agent.region])
         except (InvalidURI, ValueError):
             uri = None
         # A password in an address would get into every log that tells where it connects.
         if uri is None or uri.user_info is not None:
             detail = "agent.url: expected an address such as wss://host/v1/ws"
             raise LinkError(Failure(Cause.CONFIG, Remedy.STOP, "address", detail))
-        return cls(uri, proxy, ca_file)
+        return cls(uri, config.network.proxy, config.network.ca_file)
 
     @property
     def host(self) -> str:
@@ -48,6 +55,18 @@ class Progress:
 
     stage: str = "looking up the name"
     cause: Cause = Cause.DNS
+
+
+def checked_key(key: str | None) -> str:
+    """Return a key that can go into a header; raise LinkError without telling it otherwise."""
+    key = (key or "").strip()
+    if not key:
+        detail = "there is no API key; store one as the service's credential or in ASSEMBLYAI_API_KEY"
+        raise LinkError(Failure(Cause.KEY, Remedy.STOP, "no_key", detail))
+    if not (key.isascii() and key.isprintable()):
+        detail = "the API key has characters in it that no key has; store it again"
+        raise LinkError(Failure(Cause.KEY, Remedy.STOP, "bad_key", detail))
+    return key
 
 
 async def open_link(target: Target, resolver: Resolver, link: Link, progress: Progress) -> None:

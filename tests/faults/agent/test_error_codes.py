@@ -1,9 +1,9 @@
 """Every row of protocol 1.6, 8.1 and 8.3, by name, over real sockets."""
 
 import asyncio
+from typing import Self
 
 import pytest
-
 from tests.rigs.scripted_agent import (
     READY,
     Listener,
@@ -13,6 +13,7 @@ from tests.rigs.scripted_agent import (
     be_ready,
     config_for,
 )
+
 from voicekiosk.agent import events
 from voicekiosk.agent.client import AgentClient
 from voicekiosk.agent.events import Cause
@@ -69,7 +70,7 @@ class Kiosk:
     def config(self) -> Config:
         return config_for(self.server.url, **self.network)
 
-    async def __aenter__(self) -> "Kiosk":
+    async def __aenter__(self) -> Self:
         await self.server.__aenter__()
         self.client = AgentClient(self.config(), lambda: "the-key", self.heard)
         self.client.open()
@@ -280,7 +281,7 @@ async def test_a_listener_that_fails_does_not_end_the_conversation(caplog):
     def on_event(event: object) -> None:
         heard(event)
         if isinstance(event, events.SpeechStarted):
-            raise RuntimeError("a bug of ours")
+            raise TypeError("a bug of ours")
 
     async def script(peer: Peer) -> None:
         await peer.hear()

@@ -1,4 +1,5 @@
 import random
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,7 +49,7 @@ def test_attempts_that_take_longer_than_a_second_follow_one_another():
 
 def test_after_25_seconds_the_pauses_grow_to_the_cap():
     starts = attempts_at(ladder(), NETWORK, 5000)
-    pauses = [after - before for before, after in zip(starts, starts[1:], strict=False)]
+    pauses = [after - before for before, after in pairwise(starts)]
     late = pauses[-20:]
     assert max(late) > 20
     assert all(pause <= 60 for pause in pauses)

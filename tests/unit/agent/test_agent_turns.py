@@ -165,7 +165,7 @@ def test_it_is_quiet_when_nobody_speaks():
 ids = st.sampled_from(["", "a", "b", "c"])
 steps = st.one_of(
     st.builds(wire.ReplyStarted, ids),
-    st.builds(lambda reply_id: audio(reply_id), ids),
+    st.builds(audio, ids),
     st.builds(wire.ReplyDone, ids, st.sampled_from(["completed", "interrupted", "cancelled"])),
     st.builds(wire.AgentDelta, st.text(max_size=3), ids, st.none() | st.floats(0, 1e6)),
     st.builds(wire.Agent, st.text(max_size=5), ids, st.booleans()),

@@ -122,8 +122,26 @@ json_values = st.recursive(
 )
 types = st.sampled_from([*wire._BY_TYPE, "error", "ERROR", "nope"])
 names = st.sampled_from(
-    ["code", "message", "param", "data", "text", "delta", "reply_id", "status", "arguments", "args"]
-    + ["call_id", "name", "start_ms", "interrupted", "config", "session_id", "resume_token", "error"]
+    [
+        "code",
+        "message",
+        "param",
+        "data",
+        "text",
+        "delta",
+        "reply_id",
+        "status",
+        "arguments",
+        "args",
+        "call_id",
+        "name",
+        "start_ms",
+        "interrupted",
+        "config",
+        "session_id",
+        "resume_token",
+        "error",
+    ]
 )
 
 

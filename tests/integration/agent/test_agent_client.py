@@ -1,0 +1,323 @@
+import asyncio
+import base64
+import json
+import logging
+
+import pytest
+from tests.rigs.scripted_agent import (
+    READY,
+    Listener,
+    Peer,
+    ScriptedAgent,
+    be_ready,
+    config_for,
+    until_ended,
+)
+
+from voicekiosk.agent import events
+from voicekiosk.agent.client import AgentClient
+from voicekiosk.agent.facts import LinkState
+from voicekiosk.config.schema import Agent, Config, Network
+
+KEY = "sk-very-secret"
+BLOCK = b"\x01\x02" * 960
+
+
+def client_for(server: ScriptedAgent, heard: Listener, **network: object) -> AgentClient:
+    return AgentClient(config_for(server.url, **network), lambda: KEY, heard)
+
+
+async def test_a_conversation_from_open_to_ended():
+    async def script(peer: Peer) -> None:
+        await peer.hear("session.update")
+        await peer.say({"type": "session.updated"}, READY)
+        await peer.hear("input.audio")
+        await peer.say({"type": "input.speech.started"}, {"type": "transcript.user.delta", "text": "hel"})
+        await peer.say({"type": "input.speech.stopped"}, {"type": "transcript.user", "text": "hello"})
+        await peer.say({"type": "reply.started", "reply_id": "r"})
+        for number in range(3):
+            pcm = bytes([number, 0]) * 240
+            data = base64.b64encode(pcm).decode()
+            await peer.say({"type": "reply.audio", "reply_id": "r", "data": data})
+        await peer.say({"type": "transcript.agent", "reply_id": "r", "text": "Hi.", "interrupted": False})
+        await peer.say({"type": "reply.done", "reply_id": "r", "status": "completed"})
+        await until_ended(peer)
+
+    heard = Listener()
+    async with ScriptedAgent(script) as server:
+        client = client_for(server, heard)
+        assert not client.ready
+        assert client.send_audio(BLOCK) is False
+        client.open()
+        await heard.wait_for(events.Ready)
+        assert client.ready
+        assert client.send_audio(BLOCK)
+        await heard.wait_for(events.ReplyDone)
+        await client.close()
+    pcm = b"".join(bytes([number, 0]) * 240 for number in range(3))
+    assert b"".join(event.pcm for event in heard.of(events.ReplyAudio)) == pcm
+    kinds = [type(event) for event in heard.events if not isinstance(event, events.Proven)]
+    assert kinds == [
+        events.Connecting,
+        events.Ready,
+        events.SpeechStarted,
+        events.UserText,
+        events.SpeechStopped,
+        events.UserText,
+        events.ReplyStarted,
+        events.ReplyAudio,
+        events.ReplyAudio,
+        events.ReplyAudio,
+        events.AgentText,
+        events.ReplyDone,
+        events.Ended,
+    ]
+    audio = next(message for message in server.peers[0].received if message["type"] == "input.audio")
+    assert base64.b64decode(audio["audio"]) == BLOCK
+    assert server.peers[0].authorization == f"Bearer {KEY}"
+
+
+async def test_nothing_is_connected_before_a_session_is_wanted():
+    heard = Listener()
+    async with ScriptedAgent(be_ready) as server:
+        client = client_for(server, heard)
+        await client.close()
+        assert (heard.events, server.peers) == ([], [])
+        assert client.facts().state is LinkState.CLOSED
+
+
+async def test_all_audio_is_proven_once_it_has_arrived():
+    heard = Listener()
+    async with ScriptedAgent(be_ready) as server:
+        client = client_for(server, heard)
+        client.open()
+        await heard.wait_for(events.Ready)
+        client.speech_going_up(True)
+        for _ in range(20):
+            assert client.send_audio(BLOCK)
+            await asyncio.sleep(0.01)
+        while (await heard.wait_for(events.Proven, len(heard.of(events.Proven)) + 1)).samples < 20 * 960:
+            pass
+        proven = [event.samples for event in heard.of(events.Proven)]
+        assert proven == sorted(set(proven))
+        assert client.audio_sent_samples == 20 * 960
+        assert client.facts().audio_proven_samples == 20 * 960
+        await client.close()
+        got = [message for message in server.peers[0].received if message["type"] == "input.audio"]
+        assert len(got) == 20
+
+
+async def test_a_second_conversation_is_a_new_one():
+    heard = Listener()
+    async with ScriptedAgent(be_ready) as server:
+        client = client_for(server, heard)
+        for conversation in (1, 2):
+            client.open()
+            ready = await heard.wait_for(events.Ready, conversation)
+            assert (ready.resumed, ready.continued) == (False, False)
+            await client.close()
+        assert [peer.received[0]["type"] for peer in server.peers] == ["session.update"] * 2
+        assert len(heard.of(events.Ended)) == 2
+
+
+async def test_a_press_while_the_last_conversation_ends_starts_a_new_one():
+    heard = Listener()
+    async with ScriptedAgent(be_ready) as server:
+        client = client_for(server, heard)
+        client.open()
+        await heard.wait_for(events.Ready)
+        closing = asyncio.create_task(client.close())
+        await asyncio.sleep(0)
+        client.open()
+        ready = await heard.wait_for(events.Ready, 2)
+        assert not ready.continued
+        await closing
+        assert client.ready
+        await client.close()
+        assert len(heard.of(events.Ended)) == 2
+
+
+async def test_an_open_that_is_taken_back_at_once_leaves_nothing_behind():
+    heard = Listener()
+    async with ScriptedAgent(be_ready) as server:
+        client = client_for(server, heard)
+        client.open()
+        await client.close()
+        assert heard.events[-1] == events.Ended(None)
+        assert client.facts().state is LinkState.CLOSED
+
+
+async def test_a_server_that_does_not_answer_the_end_is_left_after_the_wait():
+    async def script(peer: Peer) -> None:
+        await peer.hear()
+        await peer.say(READY)
+        await peer.hear_until_closed()
+
+    heard = Listener()
+    async with ScriptedAgent(script) as server:
+        client = client_for(server, heard)
+        client.open()
+        await heard.wait_for(events.Ready)
+        await client.close(0.2)
+        assert heard.events[-1] == events.Ended(None)
+
+
+async def test_a_close_while_waiting_for_the_next_attempt_ends_at_once():
+    heard = Listener()
+    client = AgentClient(config_for("ws://127.0.0.1:1/v1/ws"), lambda: KEY, heard)
+    client.open()
+    await heard.wait_for(events.Dropped)
+    await client.close(0.1)
+    assert heard.events[-1] == events.Ended(None)
+
+
+async def test_a_press_skips_the_pause():
+    heard = Listener()
+    config = config_for("ws://127.0.0.1:1/v1/ws", backoff_max_s=600.0)
+    client = AgentClient(config, lambda: KEY, heard)
+    client.open()
+    for count in range(1, 6):
+        await heard.wait_for(events.Dropped, count)
+        client.open()
+    await client.close(0.1)
+    assert heard.of(events.Dropped)[0].cause is events.Cause.REFUSED
+
+
+async def test_a_new_route_gives_up_an_attempt_in_flight():
+    heard = Listener()
+    async with ScriptedAgent(be_ready) as server:
+        silent = await asyncio.start_server(lambda _r, _w: asyncio.sleep(60), "127.0.0.1", 0)
+        port = silent.sockets[0].getsockname()[1]
+        client = AgentClient(config_for(f"ws://127.0.0.1:{port}/"), lambda: KEY, heard)
+        client.open()
+        await heard.wait_for(events.Connecting)
+        await asyncio.sleep(0.05)
+        client.reconfigure(config_for(server.url))
+        client.network_returned()
+        await heard.wait_for(events.Ready)
+        await client.close()
+        silent.close()
+
+
+async def test_a_new_configuration_reaches_the_running_session():
+    heard = Listener()
+    async with ScriptedAgent(be_ready) as server:
+        client = client_for(server, heard)
+        client.open()
+        await heard.wait_for(events.Ready)
+        client.reconfigure(Config(agent=Agent(url=server.url, volume=30), network=Network()))
+        await client.close()
+        assert server.peers[0].received[1] == {
+            "type": "session.update",
+            "session": {"output": {"volume": 30}},
+        }
+
+
+async def test_the_key_is_in_no_log_and_no_repr(caplog):
+    caplog.set_level(logging.DEBUG)
+    logging.getLogger("websockets").setLevel(logging.DEBUG)
+    heard = Listener()
+
+    async def script(peer: Peer) -> None:
+        await peer.hear()
+        await peer.say(READY)
+        peer.websocket.transport.abort()
+
+    async def refuse(peer: Peer) -> None:
+        await peer.hear()
+        await peer.fail("unauthorized")
+
+    async with ScriptedAgent(script, refuse) as server:
+        server_side = logging.getLogger("websockets.server")
+        server_side.disabled = True
+        client = client_for(server, heard)
+        client.open()
+        await heard.wait_for(events.Refused)
+        await client.close()
+        server_side.disabled = False
+    everything = caplog.text + repr(heard.events) + repr(client.facts()) + repr(client)
+    assert KEY not in everything
+    assert "token-1" not in everything
+
+
+async def test_what_was_heard_of_a_reply_is_what_a_fresh_session_is_told():
+    async def script(peer: Peer) -> None:
+        await peer.hear()
+        await peer.say(READY | {"resume_token": ""}, {"type": "reply.started", "reply_id": "r"})
+        for number, word in enumerate(("Heard", "unheard")):
+            start_ms = 900 * number
+            delta = {"type": "transcript.agent.delta", "reply_id": "r", "delta": word, "start_ms": start_ms}
+            await peer.say(delta)
+        await asyncio.sleep(0.2)
+        peer.websocket.transport.abort()
+
+    heard = Listener()
+    async with ScriptedAgent(script, be_ready) as server:
+        client = client_for(server, heard, resume="never")
+
+        def on_event(event: object) -> None:
+            if isinstance(event, events.Dropped):
+                assert client.spoken_text("r", 24 * 500) == "Heard"
+                client.played("r", 24 * 500)
+            heard(event)
+
+        client._on_event = on_event
+        client.open()
+        await heard.wait_for(events.Ready, 2)
+        prompt = server.peers[1].received[0]["session"]["system_prompt"]
+        await client.close()
+    assert "You: Heard … (cut off here)" in prompt
+    assert "unheard" not in prompt
+
+
+async def test_wishes_reach_the_service():
+    heard = Listener()
+    async with ScriptedAgent(be_ready) as server:
+        client = client_for(server, heard)
+        assert client.create_reply() is False
+        client.open()
+        await heard.wait_for(events.Ready)
+        assert client.create_reply("Go on.")
+        client.discard_reply()
+        await client.close()
+        assert server.peers[0].received[1] == {"type": "reply.create", "instructions": "Go on."}
+
+
+@pytest.mark.parametrize("url", ["http://host", "nonsense", "ws://user:password@host/"])
+async def test_an_address_that_is_none_is_refused_with_the_key_to_change(url):
+    heard = Listener()
+    client = AgentClient(config_for(url), lambda: KEY, heard)
+    client.warm_up()
+    client.open()
+    refused = await heard.wait_for(events.Refused)
+    assert "agent.url" in refused.message
+    assert "password" not in repr(heard.events)
+
+
+async def test_no_task_is_left_after_a_conversation():
+    heard = Listener()
+    async with ScriptedAgent(be_ready) as server:
+        before = asyncio.all_tasks()
+        client = client_for(server, heard)
+        client.open()
+        await heard.wait_for(events.Ready)
+        await client.close()
+        await asyncio.sleep(0.05)
+        left = [task for task in asyncio.all_tasks() - before if "websockets" not in repr(task)]
+        assert left == []
+
+
+async def test_a_message_of_ten_megabytes_comes_through():
+    big = base64.b64encode(bytes(8 * 1024 * 1024)).decode()
+
+    async def script(peer: Peer) -> None:
+        await peer.hear()
+        await peer.say(READY, json.dumps({"type": "reply.audio", "reply_id": "r", "data": big}))
+        await until_ended(peer)
+
+    heard = Listener()
+    async with ScriptedAgent(script) as server:
+        client = client_for(server, heard)
+        client.open()
+        assert len((await heard.wait_for(events.ReplyAudio)).pcm) == 8 * 1024 * 1024
+        await client.close()
