@@ -30,6 +30,8 @@ from voicekiosk.panel.player import Player
 PWM_HZ: Final = 500
 RETRY_S: Final = (1.0, 5.0, 30.0)
 """Pauses before what is missing is tried again; the last one repeats. At boot, udev may be late."""
+PWM_ATTEMPTS: Final = 2
+"""How often a PWM channel that may not be used is tried before the lamp makes do without."""
 _STALE_S: Final = 10.0
 """A time stamp farther from now than this is on another clock."""
 
@@ -86,6 +88,8 @@ class GpioPanel:
         self._player: Player | None = None
         self._sign = Sign.OFF
         self._dimmable = False
+        # Why a lamp that should dim does not.
+        self._no_dimming = ""
         self._device = "not started"
         self._own_factory = False
         self._faults: dict[str, str] = {}
@@ -138,9 +142,9 @@ class GpioPanel:
             for button, device in self._inputs.items()
             if device.stuck
         ]
-        if self._leds and self._settings.lamp.kind != "led" and not self._dimmable:
+        if self._no_dimming:
             notes.append(
-                "the lamp shows on and off only, since its pin has no hardware PWM: "
+                f"the lamp shows on and off only, since {self._no_dimming}: "
                 "see docs/wiring.md, 'A lamp that dims'"
             )
         player = self._player
@@ -264,13 +268,23 @@ class GpioPanel:
         if settings.kind == "rgb":
             pins = [settings.red_gpio, settings.green_gpio, settings.blue_gpio]
         self._dimmable = settings.kind != "led"
+        self._no_dimming = ""
         try:
             self._open_leds(pins)
         except PinPWMUnsupported:
-            self._dimmable = False
-            self._open_leds(pins)
+            self._open_plain(pins, "its pin has no hardware PWM")
+        except OSError as error:
+            # Taking a PWM channel makes udev hand it to our group, and that takes a moment.
+            if isinstance(error, PermissionError) and self._retries < PWM_ATTEMPTS:
+                raise
+            self._open_plain(pins, f"the PWM of its pin cannot be used ({error.strerror})")
         self._player = Player(self._light, settings, loop, dimmable=self._dimmable)
         self._player.show(self._sign)
+
+    def _open_plain(self, pins: list[int], reason: str) -> None:
+        self._dimmable = False
+        self._no_dimming = reason
+        self._open_leds(pins)
 
     def _open_leds(self, pins: list[int]) -> None:
         active_high = self._settings.lamp.active_high

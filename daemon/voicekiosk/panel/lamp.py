@@ -97,13 +97,13 @@ class Look:
 
 DARK: Final = Look(0.0)
 
-_BLUE: Final = (0.0, 0.45, 1.0)
-_GREEN: Final = (0.0, 1.0, 0.45)
-_WHITE: Final = (1.0, 1.0, 1.0)
-_YELLOW: Final = (1.0, 0.8, 0.0)
-_ORANGE: Final = (1.0, 0.4, 0.0)
-_RED: Final = (1.0, 0.0, 0.0)
-_VIOLET: Final = (0.6, 0.0, 1.0)
+BLUE: Final = (0.0, 0.45, 1.0)
+GREEN: Final = (0.0, 1.0, 0.45)
+WHITE: Final = (1.0, 1.0, 1.0)
+YELLOW: Final = (1.0, 0.8, 0.0)
+ORANGE: Final = (1.0, 0.4, 0.0)
+RED: Final = (1.0, 0.0, 0.0)
+VIOLET: Final = (0.6, 0.0, 1.0)
 
 
 def _steady(level: float, rgb: Rgb, meaning: str) -> Pattern:
@@ -117,30 +117,30 @@ def _blink(rgb: Rgb, meaning: str, *durations_ms: int, low: float = 0.0, breathe
 
 
 PATTERNS: Final[dict[Sign, Pattern]] = {
-    Sign.MICROPHONE_LIVE: _steady(1.0, _BLUE, "the microphone is live: you are heard"),
+    Sign.MICROPHONE_LIVE: _steady(1.0, BLUE, "the microphone is live: you are heard"),
     Sign.MICROPHONE_LIVE_NO_LINK: _blink(
-        _BLUE, "the microphone is live, the service is not reached yet: go on talking", 1400, 200, low=0.4
+        BLUE, "the microphone is live, the service is not reached yet: go on talking", 1400, 200, low=0.4
     ),
     Sign.FAULT: _blink(
-        _RED, "something is broken; `voicekiosk status` names it", 150, 200, 150, 200, 150, 1500
+        RED, "something is broken; `voicekiosk status` names it", 200, 200, 200, 200, 200, 1500
     ),
-    Sign.MUTED: _blink(_RED, "muted: the button does not open the microphone", 250, 2000),
-    Sign.OFFLINE: _blink(_ORANGE, "no network; a press tries again", 150, 200, 150, 1500),
+    Sign.MUTED: _blink(RED, "muted: the button does not open the microphone", 300, 2000),
+    Sign.OFFLINE: _blink(ORANGE, "no network; a press tries again", 200, 200, 200, 1500),
     Sign.RECONNECTING: _blink(
-        _YELLOW, "the link broke and is being mended; the conversation goes on", 600, 200, 150, 200, 150, 600
+        YELLOW, "the link broke and is being mended; the conversation goes on", 600, 200, 200, 200, 200, 600
     ),
-    Sign.CONNECTING: _blink(_YELLOW, "calling the service", 100, 600),
-    Sign.CONFIRMING: _blink(_WHITE, "a question to you: tap for yes, wait for no", 200, 200),
-    Sign.WORKING: _blink(_VIOLET, "the agent is doing something for you", 600, 200, 150, 600),
-    Sign.SPEAKING: _blink(_GREEN, "the agent speaks; a press interrupts it", 1000, 1000, low=0.4),
-    Sign.THINKING: _blink(_GREEN, "the agent is thinking", 500, 500, breathes=True),
+    Sign.CONNECTING: _blink(YELLOW, "calling the service", 100, 600),
+    Sign.CONFIRMING: _blink(WHITE, "a question to you: tap for yes, wait for no", 200, 200),
+    Sign.WORKING: _blink(VIOLET, "the agent is doing something for you", 600, 200, 200, 600),
+    Sign.SPEAKING: _blink(GREEN, "the agent speaks; a press interrupts it", 1000, 1000, low=0.4),
+    Sign.THINKING: _blink(GREEN, "the agent is thinking", 500, 500, breathes=True),
     Sign.IDLE_WARM: _blink(
-        _BLUE, "ready; the microphone is open but nothing leaves the kiosk", 60, 6000, low=0.1
+        BLUE, "ready; the microphone is open but nothing leaves the kiosk", 60, 6000, low=0.1
     ),
-    Sign.IDLE: _steady(0.1, _WHITE, "ready: press and talk"),
-    Sign.STARTING: _blink(_WHITE, "starting", 300, 900),
-    Sign.STOPPING: _blink(_WHITE, "stopping", 100, 300),
-    Sign.OFF: _steady(0.0, _WHITE, "not running"),
+    Sign.IDLE: _steady(0.1, WHITE, "ready: press and talk"),
+    Sign.STARTING: _blink(WHITE, "starting", 300, 900),
+    Sign.STOPPING: _blink(WHITE, "stopping", 100, 300),
+    Sign.OFF: _steady(0.0, WHITE, "not running"),
 }
 
 

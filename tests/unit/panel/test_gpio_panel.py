@@ -11,7 +11,7 @@ import pytest
 from gpiozero.pins.mock import MockFactory, MockPin
 
 from voicekiosk.config import schema
-from voicekiosk.panel import gpio, uapi
+from voicekiosk.panel import gpio, lines, uapi
 from voicekiosk.panel.driver import make_panel
 from voicekiosk.panel.gestures import Gestures, Pressed, Released
 from voicekiosk.panel.gpio import GpioPanel
@@ -267,6 +267,56 @@ def test_idle_costs_no_wake_up(chip, start, loop):
 
 
 # --- faults ---
+
+
+@pytest.fixture
+def pwm_error(chip, monkeypatch):
+    """Makes opening a PWM channel fail with the error that is put here."""
+    error: list[OSError] = []
+
+    def open_pwm(factory, number, frequency_hz):
+        if error:
+            raise error[0]
+        return FakeChannel()
+
+    monkeypatch.setattr(lines.LineFactory, "open_pwm", open_pwm)
+    return error
+
+
+class FakeChannel:
+    duty = 0.0
+
+    def set_duty(self, duty):
+        self.duty = duty
+
+    def close(self):
+        pass
+
+
+def test_a_pwm_channel_that_udev_has_not_handed_over_yet_is_tried_again(start, loop, pwm_error):
+    pwm_error.append(PermissionError(errno.EACCES, "Permission denied"))
+    panel = start(settings({"kind": "pwm"}))
+    assert "not permitted" in panel.facts().faults[0]
+    pwm_error.clear()
+    loop.pass_time(gpio.RETRY_S[0])
+    assert panel.facts().faults == ()
+    assert panel.facts().notes == ()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [PermissionError(errno.EACCES, "Permission denied"), OSError(errno.EROFS, "Read-only file system")],
+)
+def test_a_pwm_channel_that_stays_forbidden_leaves_a_lamp_that_shows_on_and_off(
+    start, loop, fake_gpio, pwm_error, error
+):
+    pwm_error.append(error)
+    panel = start(settings({"kind": "pwm"}))
+    loop.pass_time(sum(gpio.RETRY_S))
+    assert panel.facts().faults == ()
+    assert error.strerror in panel.facts().notes[0]
+    panel.show(Sign.MICROPHONE_LIVE)
+    assert fake_gpio.by_offset[LAMP].high
 
 
 def test_a_busy_button_leaves_the_lamp_working_and_is_had_when_it_is_free(
