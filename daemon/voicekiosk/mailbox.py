@@ -1,9 +1,9 @@
 """How threads tell the event loop something: a deque and one eventfd, no lock anywhere.
 
 `deque.append` and `popleft` are atomic, and an eventfd counts wake-ups in the kernel, so a thread
-that posts can neither wait for the loop nor be made to wait by it. Measured against
-`loop.call_soon_threadsafe`, this costs half the processor time per hand-over, and any number of
-posts before the loop turns cost it a single wake-up.
+that posts can neither wait for the loop nor be made to wait by it. A hand-over is cheaper than by
+`loop.call_soon_threadsafe` (`scripts/bench ring` shows by how much), and any number of posts before
+the loop turns cost it a single wake-up.
 
 No item is left lying: a thread appends and *then* wakes, the loop takes the wake-up and *then*
 counts the items, so an item that the loop did not count has a wake-up of its own still to come.

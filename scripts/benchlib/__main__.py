@@ -1,0 +1,72 @@
+import argparse
+import json
+import os
+import platform
+import sys
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from types import ModuleType
+
+from benchlib import peers, sections
+from benchlib.outcome import Outcome
+
+
+def machine() -> dict[str, object]:
+    """Return what the figures were measured on."""
+    return {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "kernel": platform.release(),
+    }
+
+
+def parse(found: dict[str, ModuleType]) -> tuple[argparse.Namespace, list[argparse.Namespace]]:
+    """Return the common options, and the options of each section that is to run."""
+    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    common.add_argument("--json", type=Path, metavar="FILE", help="write the figures as data")
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench", description="Measure voicekiosk beside others.", parents=[common]
+    )
+    parser.add_argument(
+        "--install-peers", action="store_true", help="install what it is compared with, first"
+    )
+    commands = parser.add_subparsers(
+        dest="section", metavar="SECTION", title="sections (all when none is named)"
+    )
+    for name, module in found.items():
+        text = (module.__doc__ or name).partition("\n")[0]
+        command = commands.add_parser(name, help=text, description=module.__doc__, parents=[common])
+        if hasattr(module, "add_options"):
+            module.add_options(command)
+    options = parser.parse_args()
+    chosen = [options] if options.section else [parser.parse_args([name]) for name in found]
+    return options, chosen
+
+
+def main() -> int:
+    """Run the sections, print their tables, and say what fell short."""
+    found = {
+        name: import_module(f"benchlib.sections.{name}") for _, name, _ in iter_modules(sections.__path__)
+    }
+    options, chosen = parse(found)
+    if options.install_peers and peers.install() != 0:
+        return 1
+    peers.offer()
+    figures: dict[str, object] = {"machine": machine()}
+    shortfalls: list[str] = []
+    for own in [] if options.install_peers and not options.section else chosen:
+        outcome: Outcome = found[own.section].run(own)
+        print(*outcome.tables, sep="\n\n", end="\n\n", flush=True)
+        figures[own.section] = outcome.figures
+        shortfalls += outcome.shortfalls
+    if "json" in options:
+        options.json.write_text(json.dumps(figures, indent=1) + "\n")
+    for shortfall in shortfalls:
+        print(f"bench: {shortfall}", file=sys.stderr)
+    return 1 if shortfalls else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
