@@ -13,7 +13,7 @@ from collections.abc import Callable
 from voicekiosk.agent import events as agent
 from voicekiosk.audio import events as audio
 from voicekiosk.audio.earcons import earcon
-from voicekiosk.audio.pcm import DeviceFacts
+from voicekiosk.audio.frames import DeviceFacts
 from voicekiosk.config.diff import Changes, Effect
 from voicekiosk.config.schema import Config
 from voicekiosk.kiosk import events as kiosk
@@ -193,7 +193,7 @@ class Conductor:
                 self.uplink.lost()
                 self._tell_played(self.downlink.enqueued_samples)
             case audio.MicrophoneOpened(stream):
-                self.uplink.microphone_opened(stream, self.parts.capture.frame_at(float("-inf")))
+                self.uplink.microphone_opened(stream, self.parts.capture.frame_at(0.0))
             case audio.MicrophoneLost(reason):
                 self._problems[Fault.MICROPHONE] = reason
             case audio.SpeakerOpened(device):

@@ -197,9 +197,11 @@ def _device(s: State, event: audio.AudioEvent, now_s: float, rules: Rules, emit:
                 return s if was_open else turns.cancel(s, emit)
             return s
         case audio.MicrophoneSilent():
-            return replace(s, faults=s.faults | {Fault.MICROPHONE_SILENT})
+            s = replace(s, microphone_silent=True)
+            # In a pause it may be a very quiet room; `finish_listening` looks again.
+            return turns.blame_silence(s) if s.turn is Turn.LISTENING else s
         case audio.MicrophoneHeard():
-            return replace(s, faults=s.faults - {Fault.MICROPHONE_SILENT})
+            return replace(s, microphone_silent=False, faults=s.faults - {Fault.MICROPHONE_SILENT})
         case audio.SpeakerOpened():
             return replace(s, faults=s.faults - {Fault.LOUDSPEAKER})
         case audio.SpeakerLost():

@@ -148,6 +148,8 @@ class State:
     greeting_due: bool = False
     """The session is fresh, and the first reply that comes may be its greeting."""
     microphone_open: bool = False
+    microphone_silent: bool = False
+    """The microphone gives the same sample all the time; a fault only where somebody was to be heard."""
     sayings: tuple[str, ...] = ()
     """What the operator wants said as soon as the link is ready."""
 

@@ -86,6 +86,7 @@ def finish_listening(s: State, now_s: float, rules: Rules, emit: Emit) -> State:
     if s.turn is not Turn.LISTENING:
         return replace(s, tail_until_s=NEVER)
     emit(EndUtterance(until_s=now_s))
+    s = blame_silence(s) if s.microphone_silent else s
     s = replace(
         s,
         turn=Turn.THINKING,
@@ -103,6 +104,11 @@ def finish_listening(s: State, now_s: float, rules: Rules, emit: Emit) -> State:
         if not s.reply_open:
             emit(FinishReply())
     return s
+
+
+def blame_silence(s: State) -> State:
+    """Show that a microphone that was to hear somebody gives nothing at all: muted by a switch, or broken."""
+    return replace(s, faults=s.faults | {Fault.MICROPHONE_SILENT})
 
 
 def cancel(s: State, emit: Emit) -> State:

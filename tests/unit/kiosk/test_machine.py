@@ -612,11 +612,32 @@ def test_a_lost_loudspeaker_ends_the_answer_after_a_while():
 
 
 def test_a_silent_microphone_is_a_visible_fault_until_it_is_heard():
-    scene = idle()
+    scene = listening()
     scene.tell(audio.MicrophoneSilent(5.0))
+    scene.release()
+    scene.wait(0.2)
     assert scene.name is Name.FAULT
     scene.tell(audio.MicrophoneHeard())
-    assert scene.name is Name.IDLE
+    assert scene.name is Name.THINKING
+
+
+def test_a_microphone_that_is_silent_between_questions_is_no_fault_unless_it_stays_so():
+    scene = speaking()
+    scene.tell(audio.MicrophoneSilent(5.0))
+    assert not scene.state.faults
+    scene.press()
+    scene.tell(audio.MicrophoneHeard())
+    scene.now_s += 1
+    scene.release()
+    scene.wait(0.2)
+    assert not scene.state.faults
+    scene = speaking()
+    scene.tell(audio.MicrophoneSilent(5.0))
+    scene.press()
+    scene.now_s += 1
+    scene.release()
+    scene.wait(0.2)
+    assert scene.state.faults == {Fault.MICROPHONE_SILENT}
 
 
 # --- stopping ----------------------------------------------------------------------------------
