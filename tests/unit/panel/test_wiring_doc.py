@@ -43,6 +43,12 @@ def test_every_pin_named_in_a_comment_of_the_configuration_is_there():
     assert all(position(int(gpio)) == int(pin) for gpio, pin in named)
 
 
+def test_every_pin_named_in_a_table_is_there():
+    named = re.findall(r"GPIO(\d+) \(pin (\d+)\)", GUIDE)
+    assert len(named) == 4
+    assert all(position(int(gpio)) == int(pin) for gpio, pin in named)
+
+
 def test_the_configuration_that_is_shown_first_is_the_default():
     shown = tomli.loads(re.search(r"```toml\n(.*?)```", GUIDE, re.DOTALL).group(1))["panel"]
     assert shown == {
