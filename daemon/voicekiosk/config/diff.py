@@ -27,7 +27,7 @@ class Effect(StrEnum):
 # reconnect, so they wait for one.
 EFFECTS: dict[str, Effect] = {
     "kiosk.name": Effect.AT_ONCE,
-    "kiosk.place": Effect.SESSION,
+    "kiosk.place": Effect.AT_ONCE,
     "agent.region": Effect.RECONNECT,
     "agent.url": Effect.RECONNECT,
     "agent.agent_id": Effect.RECONNECT,

@@ -178,6 +178,13 @@ def _playback(config: Config) -> Iterator[Finding]:
 
 
 def _device(key: str, device: str) -> Iterator[Finding]:
+    if device.isdecimal():
+        yield _error(
+            key,
+            f"expected a card by its name, got its number {device}",
+            "card numbers change when something is plugged in; `voicekiosk devices` lists the names",
+        )
+        return
     name = device.removeprefix("plug").removeprefix("hw:").partition(",")[0]
     if name.isdecimal():
         yield _warning(
@@ -207,6 +214,10 @@ def _pins(config: Config) -> Iterator[Finding]:
             uses["panel.lamp.red_gpio"] = panel.lamp.red_gpio
             uses["panel.lamp.green_gpio"] = panel.lamp.green_gpio
             uses["panel.lamp.blue_gpio"] = panel.lamp.blue_gpio
+    if panel.chip != "auto" and not panel.chip.startswith("/"):
+        yield _error(
+            "panel.chip", f'expected "auto" or a path such as "/dev/gpiochip0", got {wording.got(panel.chip)}'
+        )
     by_pin: dict[int, list[str]] = defaultdict(list)
     for key, pin in uses.items():
         by_pin[pin].append(key)

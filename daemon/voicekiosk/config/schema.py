@@ -27,7 +27,7 @@ class Kiosk(Table, frozen=True):
     """Who and where this kiosk is."""
 
     name: Annotated[str, Meta(description="name of this kiosk, shown in status and the journal")] = "kiosk"
-    place: Annotated[str, Meta(description="where it stands; {place} in a prompt")] = ""
+    place: Annotated[str, Meta(description="where it stands, shown in status")] = ""
 
 
 class TurnDetection(Table, frozen=True):

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from voicekiosk.config.watch import Watcher, lookups
+from voicekiosk.config import watch
+from voicekiosk.config.watch import Lookups, Watcher, lookups
 
 PATIENCE_S = 20.0
 
@@ -362,3 +363,26 @@ async def test_a_deleted_directory_leaves_no_watch_behind(watched: Watched) -> N
         await watched.until_content(f"a = {number}\n")
     await watched.quiet()
     assert watches() == before
+
+
+async def test_a_path_that_changes_while_the_watches_are_set_is_looked_at_again(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # As if a directory on the way had been swapped between following the path and watching it.
+    gone = Lookups({tmp_path / "gone": frozenset({"config.toml"})}, frozenset({tmp_path}))
+    answers = iter([gone])
+    monkeypatch.setattr(watch, "lookups", lambda path: next(answers, lookups(path)))
+    watched.path.write_text("a = 1\n")
+    await watched.until(lambda: watched.calls >= 2)
+    watched.path.write_text("a = 2\n")
+    await watched.until_content("a = 2\n")
+
+
+def test_a_directory_that_may_not_be_entered_is_where_the_path_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    monkeypatch.setattr("os.access", lambda path, mode: path != closed)
+    found = lookups(closed / "config.toml")
+    assert found.names == {tmp_path: frozenset({"closed"})}

@@ -255,3 +255,16 @@ def test_no_text_at_all_upsets_the_scanner(text: str) -> None:
 def test_arrays_nested_without_end_do_not_overflow_the_scanner() -> None:
     found = scan("a = " + "[" * 100_000 + "\n")
     assert not found.complete
+
+
+def test_what_is_not_there_is_placed_at_the_table_that_lacks_it() -> None:
+    found = scan("[[tool]]\nx = 1\n[[tool]]\n")
+    mark = found.nearest(("tool", 1, "name"))
+    assert mark is not None
+    assert found.line_column(mark.key) == (3, 3)
+    assert found.nearest(("other",)) is None
+
+
+def test_a_key_with_a_broken_escape_is_a_broken_line() -> None:
+    found = scan('"\\q" = 1\nlast = 1\n')
+    assert set(found.marks) == {("last",)}
