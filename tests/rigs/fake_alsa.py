@@ -48,13 +48,14 @@ class Card:
     hears: Callable[[np.ndarray], np.ndarray] = voice
     # How it fails when it is opened or used; None when it is well.
     trouble: str | None = None
-    stalled: bool = False
+    # Since when its clock stands still; None while it runs.
+    stalled_at_s: float | None = None
     # The card tells its position only in multiples of this.
     burst_frames: int = 1
     buffer_at_least: int = 0
-    # The next read is cut to this many frames, once.
+    # The next read is cut to this many frames, once; the next writes to these.
     short_read: int | None = None
-    short_write: int | None = None
+    short_writes: list[int] = field(default_factory=list)
     opened: list["Handle"] = field(default_factory=list)
     writes: list[tuple[float, int]] = field(default_factory=list)
     # What really left the loudspeaker, in the card's own samples, with the time each stretch began.
@@ -151,7 +152,9 @@ class FakeBell:
         self.wakeups += 1
         while True:
             world.happen()
-            handles = [Handle.by_descriptor[fd] for fd, mask in descriptors if mask]
+            # An error is always reported, anything else only where it was asked for.
+            polled = [(Handle.by_descriptor[fd], mask) for fd, mask in descriptors]
+            handles = [handle for handle, mask in polled if mask or handle.card.trouble]
             ready = [(h.descriptor, select.POLLIN) for h in handles if h.ready_at() <= world.now + 1e-9]
             if self._rung or ready or world.now >= until:
                 self._rung = False
@@ -250,8 +253,8 @@ class Handle:
         if self.state == "setup":
             self.state = "prepared"
         frames = self._decode(raw)[: self._room()]
-        if self.card.short_write is not None and len(frames):
-            frames, self.card.short_write = frames[: self.card.short_write], None
+        if self.card.short_writes and len(frames):
+            frames = frames[: self.card.short_writes.pop(0)]
         if len(frames):
             self._queue.append(frames)
             self._ours += len(frames)
@@ -288,10 +291,12 @@ class Handle:
         """When poll would return."""
         if self.card.trouble:
             return self._world.now
-        if self.state != "running" or self.card.stalled:
+        if self.state != "running":
             return self._world.now + FOREVER_S
         if not self.capture:
             return self._world.now
+        if self.card.stalled_at_s is not None:
+            return self._world.now + FOREVER_S
         if self._captured() - self._ours >= self.period:
             return self._world.now
         bursts = -(-(self._ours + self.period) // self.card.burst_frames)
@@ -329,9 +334,9 @@ class Handle:
         self._ours = self._settled = 0
 
     def _elapsed(self) -> int:
-        if self.card.stalled:
-            return self._ours if self.capture else 0
-        frames = int((self._world.now - self._started_s) * self.rate + 1e-4)
+        stalled_at_s = self.card.stalled_at_s
+        now_s = self._world.now if stalled_at_s is None else min(self._world.now, stalled_at_s)
+        frames = max(0, int((now_s - self._started_s) * self.rate + 1e-4))
         return frames // self.card.burst_frames * self.card.burst_frames
 
     def _captured(self) -> int:

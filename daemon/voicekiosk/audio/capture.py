@@ -12,6 +12,8 @@ from pathlib import Path
 from types import ModuleType
 
 import alsaaudio
+import numpy as np
+from numpy.typing import NDArray
 
 from voicekiosk.audio.devices import SYSFS
 from voicekiosk.audio.events import (
@@ -23,9 +25,10 @@ from voicekiosk.audio.events import (
     MicrophoneOverrun,
     MicrophoneSilent,
 )
-from voicekiosk.audio.levels import is_constant
+from voicekiosk.audio.frames import DeviceFacts, ToMono
+from voicekiosk.audio.levels import ConstantSignal
 from voicekiosk.audio.owner import STALLED_AFTER_S, Bell, DeviceOwner, Reopen
-from voicekiosk.audio.pcm import XRUN, DeviceFacts, OpenPcm, ToMono, open_pcm
+from voicekiosk.audio.pcm import XRUN, OpenPcm, open_pcm
 from voicekiosk.audio.ring import Ring
 from voicekiosk.audio.timeline import Timeline
 from voicekiosk.config import schema
@@ -82,9 +85,11 @@ class Capture(DeviceOwner):
         self._timeline = Timeline(0)
         # Whether the card delivers into the ring on from where it was lost, rather than from a new start.
         self._resumes = False
-        # How much of the same sample there was, and whether that was reported and not yet taken back.
-        self._constant_frames = 0
+        self._signal = ConstantSignal(0)
+        # Whether the microphone was reported silent, and that not yet taken back.
         self._silent = False
+        # Whether somebody is meant to be heard: only then is the same sample for long a fault.
+        self._live = False
         self._captured_frames = 0
         self._overruns = 0
         self._filled_frames = 0
@@ -102,6 +107,10 @@ class Capture(DeviceOwner):
         Never before the first frame since the microphone was opened: nothing heard that.
         """
         return self._timeline.frame_at(t_s)
+
+    def set_live(self, live: bool) -> None:
+        """Say whether somebody is meant to be heard now; a quiet room in between is no fault."""
+        self._live = live
 
     def statistics(self) -> CaptureStatistics:
         """Return what the microphone has seen so far."""
@@ -133,7 +142,7 @@ class Capture(DeviceOwner):
         self._start(pcm, ring)
         self._stream = CaptureStream(ring, facts.rate_hz, facts)
         self._opened += 1
-        self._constant_frames = 0
+        self._signal = ConstantSignal(round(SILENT_AFTER_S * facts.rate_hz))
         self._post(MicrophoneOpened(self._stream))
         to_mono = ToMono(facts, self._settings.channel)
         descriptors = pcm.descriptors()
@@ -170,7 +179,7 @@ class Capture(DeviceOwner):
             ring.write(block)
             self._captured_frames += len(block)
             self._progress_s = now_s = self._clock()
-            self._judge(is_constant(block), len(block), facts.rate_hz)
+            self._judge(block, facts.rate_hz)
             held = pcm.avail()
             # After an overrun nothing is held; the next wake-up is at once and deals with it.
             lost = self._timeline.observe(now_s, ring.written + max(held, 0))
@@ -191,16 +200,13 @@ class Capture(DeviceOwner):
             ring.write_silence(frames)
             self._filled_frames += frames
 
-    def _judge(self, constant: bool, frames: int, rate_hz: int) -> None:
-        """Notice a microphone that gives the same sample for long, once until it gives another."""
-        if not constant:
-            self._constant_frames = 0
-            if self._silent:
-                self._silent = False
-                self._post(MicrophoneHeard())
-            return
-        self._constant_frames += frames
-        if self._constant_frames >= SILENT_AFTER_S * rate_hz and not self._silent:
+    def _judge(self, block: NDArray[np.int16], rate_hz: int) -> None:
+        """Tell of a microphone that gives the same sample for long, and when it gives another."""
+        stands_still = self._signal.feed(block)
+        if stands_still and not self._silent:
             self._silent = True
-            self._post(MicrophoneSilent(self._constant_frames / rate_hz))
+            self._post(MicrophoneSilent(self._signal.constant_frames / rate_hz))
             raise Reopen
+        if self._silent and self._signal.constant_frames < len(block):
+            self._silent = False
+            self._post(MicrophoneHeard())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from voicekiosk.audio.capture import CaptureStream
-    from voicekiosk.audio.pcm import DeviceFacts
+    from voicekiosk.audio.frames import DeviceFacts
 
 
 @dataclass(frozen=True, slots=True)

@@ -285,8 +285,8 @@ def test_a_card_that_comes_back_at_another_rate_gets_a_ring_of_its_own() -> None
 
 def test_a_stalled_card_is_reopened_after_a_second_without_a_frame() -> None:
     desk = Desk(Card())
-    desk.world.at(2.0, lambda: setattr(desk.card, "stalled", True))
-    desk.world.at(3.1, lambda: setattr(desk.card, "stalled", False))
+    desk.world.at(2.0, lambda: setattr(desk.card, "stalled_at_s", desk.world.now))
+    desk.world.at(3.1, lambda: setattr(desk.card, "stalled_at_s", None))
     desk.run(stop_s=5)
     ((t_s, lost),) = desk.events(MicrophoneLost)
     assert t_s == pytest.approx(3.0, abs=0.03)

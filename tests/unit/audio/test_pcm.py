@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from tests.rigs.fake_alsa import Card, Handle, World, voice
 
 from voicekiosk.audio.devices import Direction
-from voicekiosk.audio.pcm import DeviceFacts, FromMono, OpenPcm, ToMono, open_pcm, preferred_rate
+from voicekiosk.audio.frames import DeviceFacts, FromMono, ToMono
+from voicekiosk.audio.pcm import OpenPcm, open_pcm, preferred_rate
 from voicekiosk.config.schema import Capture, Playback
 from voicekiosk.errors import DeviceError
 
