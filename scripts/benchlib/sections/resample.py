@@ -62,7 +62,9 @@ def _rejection_db(make: Maker, pair: tuple[int, int]) -> float:
     if rate_in < rate_out:
         tones = [_fit(_steady(make, pair, hz), hz, rate_out) for hz in np.linspace(150, 0.45 * rate_in, 16)]
         return max(_db(rest / tone) for tone, rest in tones)
-    frequencies = np.linspace(rate_out / 2 + 1, rate_in / 2 - 50, 24)
+    # The filter is weakest just above the edge, so that is where to look closely.
+    near, far = rate_out / 2 + 1, 0.55 * rate_out
+    frequencies = [*np.linspace(near, far, 16), *np.linspace(far, rate_in / 2 - 50, 16)]
     return max(_db(_rms(_steady(make, pair, hz)) / (AMPLITUDE / math.sqrt(2))) for hz in frequencies)
 
 
