@@ -17,6 +17,7 @@ from voicekiosk.audio.frames import DeviceFacts
 from voicekiosk.config.diff import Changes, Effect
 from voicekiosk.config.schema import Config
 from voicekiosk.kiosk import events as kiosk
+from voicekiosk.kiosk.alarm import NEVER, Alarm
 from voicekiosk.kiosk.downlink import Downlink
 from voicekiosk.kiosk.events import Fault
 from voicekiosk.kiosk.machine import AnyEvent, step
@@ -60,9 +61,8 @@ class Conductor:
         self.downlink = Downlink(lambda: self.parts.playback)
         self._gestures: dict[Button, Gestures] = self._make_gestures()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._alarm: asyncio.TimerHandle | None = None
-        self._alarm_at_s = float("inf")
-        self._uplink_due_s = float("inf")
+        self._alarm = Alarm(self._ring)
+        self._uplink_due_s = NEVER
         self._microphone_on = self._speaker_on = self._session_open = False
         self._closing: asyncio.Task[None] | None = None
         # An earcon is playing while no conversation needs the loudspeaker.
@@ -81,6 +81,7 @@ class Conductor:
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start the threads and the panel; after this a press is answered."""
         self._loop = loop
+        self._alarm.start(loop)
         self.mailbox.attach(loop)
         self.parts.start(loop, self.edge)
         if self.parts.panel.facts().faults:
@@ -96,8 +97,7 @@ class Conductor:
             await asyncio.wait([self._closing], timeout=timeout_s)
         if self._replacing is not None:
             self._replacing.cancel()
-        if self._alarm is not None:
-            self._alarm.cancel()
+        self._alarm.cancel()
         self.parts.stop()
         self.mailbox.close()
 
@@ -174,7 +174,7 @@ class Conductor:
             self._carry_out(effect, now_s)
         if name_of(self.state) is not name_of(before):
             self.since_s = now_s
-        self._reconcile()
+        self._reconcile(pressed=isinstance(event, Pressed))
         if self.observe is not None:
             self.observe(event, before, self.state)
 
@@ -279,7 +279,7 @@ class Conductor:
         state = self.state
         return self.config.audio.capture.warm and state.started and not (state.muted or state.stopping)
 
-    def _reconcile(self) -> None:
+    def _reconcile(self, *, pressed: bool) -> None:
         """Bring devices, session and lamp in line with what the state says is wanted."""
         state, parts = self.state, self.parts
         microphone_on = state.microphone_wanted or self._warm_wanted()
@@ -299,6 +299,8 @@ class Conductor:
         if sign is not self._sign:
             self._sign = sign
             parts.panel.show(sign)
+        elif pressed:
+            parts.panel.acknowledge()
         self._replace_stale()
 
     def _close_session(self) -> None:
@@ -321,28 +323,16 @@ class Conductor:
     def _pump(self) -> None:
         if self._deciding:
             return
-        self._uplink_due_s = self.uplink.pump(self._clock()) if self.uplink.busy else float("inf")
+        self._uplink_due_s = self.uplink.pump(self._clock()) if self.uplink.busy else NEVER
         self._set_alarm()
 
     # --- time ----------------------------------------------------------------------------------
 
     def _set_alarm(self) -> None:
         deadlines = [g.deadline_s for g in self._gestures.values() if g.deadline_s is not None]
-        at_s = min([self.state.next_deadline_s, self._uplink_due_s, *deadlines])
-        if at_s == self._alarm_at_s or self._loop is None:
-            return
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
-        self._alarm_at_s = at_s
-        if at_s < float("inf"):
-            self._alarm = self._loop.call_at(at_s, self._ring)
+        self._alarm.set(min([self.state.next_deadline_s, self._uplink_due_s, *deadlines]))
 
-    def _ring(self) -> None:
-        due_s = self._alarm_at_s
-        self._alarm, self._alarm_at_s = None, float("inf")
-        # asyncio rings up to a clock tick early; nothing may then look at a deadline as not yet due.
-        now_s = max(self._clock(), due_s)
+    def _ring(self, now_s: float) -> None:
         for button, gestures in self._gestures.items():
             if gestures.deadline_s is not None and gestures.deadline_s <= now_s:
                 self._gesture(button, gestures.tick(now_s))
