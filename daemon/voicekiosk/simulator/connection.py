@@ -14,8 +14,9 @@ from voicekiosk.simulator.conversation import Conversation
 from voicekiosk.simulator.faults import GARBAGE, FaultPlan
 from voicekiosk.simulator.record import Record
 from voicekiosk.simulator.scenario import Fault
-from voicekiosk.simulator.session import Phase, Session
+from voicekiosk.simulator.session import Session
 from voicekiosk.simulator.websocket import Kind, WebSocket
+from voicekiosk.simulator.world import Life
 
 if TYPE_CHECKING:
     from voicekiosk.simulator.server import Simulator
@@ -50,6 +51,9 @@ class Connection(asyncio.Protocol):
         self._pinged = False
         self._faults: FaultPlan | None = None
         self._pending_faults: list[Fault] = []
+        self._final: dict[str, Any] | None = None  # the state when the connection ended
+        self._dropped: Life | None = None  # the session that was left un-ended
+        self._dropped_s = 0.0
 
     @property
     def live(self) -> bool:
@@ -105,6 +109,9 @@ class Connection(asyncio.Protocol):
             self.closed_s = self._loop.time()
             self.close_code = self._socket.close_code
             self.session.lost(now_s, closed_by_client=self._socket.closed_by_client)
+            self._final = self._state(self.session)
+            if self.session.life.state == "dropped":
+                self._dropped, self._dropped_s = self.session.life, now_s
             self._simulator.finished(self)
         self._simulator.wake_waiters()
 
@@ -297,22 +304,37 @@ class Connection(asyncio.Protocol):
         """Return what `/stats` says of this connection."""
         if self.session is None or self.record is None:
             return {}
-        now = self._loop.time()
-        until = self.closed_s if self.closed_s is not None else now
-        ready = self.session.phase is Phase.READY
         return {
             "connection": self.number,
-            "session_id": self.session.life.session_id,
-            "state": "open" if self.closed_s is None else "closed",
-            "phase": self.session.phase.name.lower(),
-            "ready": ready and self.closed_s is None,
-            "opened_monotonic_s": self.opened_s,
-            "open_s": round(until - self.opened_s, 3),
-            "close_code": self.close_code,
-            "billed_s": round(self.session.billed_s(self._simulator.now_s), 3),
-            "worst_burst_s": round(self.session.pace.worst_s, 4),
+            **(self._final or self._state(self.session)),
+            "billed_s": round(self._billed_s(), 3),
             **self.record.facts(),
         }
+
+    def _state(self, session: Session) -> dict[str, Any]:
+        until_s = self._loop.time() if self.closed_s is None else self.closed_s
+        return {
+            "session_id": session.life.session_id,
+            "phase": session.phase.name.lower(),
+            "open": self.closed_s is None,
+            "close_code": self.close_code,
+            "opened_monotonic_s": self.opened_s,
+            "open_s": round(until_s - self.opened_s, 3),
+            "worst_burst_s": round(session.intake.pace.worst_s, 4),
+        }
+
+    def _billed_s(self) -> float:
+        """Return what the service would bill for this connection: open time, and the grace window (S41)."""
+        speed = self._simulator.settings.speed
+        until_s = self._loop.time() if self.closed_s is None else self.closed_s
+        billed_s = (until_s - self.opened_s) * speed
+        life = self._dropped
+        if life is None:
+            return billed_s
+        over_s = self._dropped_s + self._simulator.world.scenario.lifecycle.grace_s
+        resumed = life.resumed_s is not None and life.resumed_s >= self._dropped_s
+        end_s = life.resumed_s if resumed and life.resumed_s is not None else over_s
+        return billed_s + end_s - self._dropped_s
 
 
 def _take_text(raw: bytes, now_s: float, late_s: float, session: Session) -> None:

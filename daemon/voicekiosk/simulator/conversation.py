@@ -217,6 +217,7 @@ class Conversation:
         """Go on over a new connection: context and running tools stay, the running reply is lost."""
         reply = self.speaker.reply
         if reply is not None and reply.open:
+            self.speaker.stop(reply)
             self._void(reply)
             reply.status = "lost"
         self.speaker.reply, self.speaker.down_samples = None, 0

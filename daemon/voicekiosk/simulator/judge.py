@@ -23,17 +23,19 @@ class Judge:
     def first_message(self, kind: str) -> None:
         """Look at a first message that is neither update nor resume."""
         rule = 16 if kind == "input.audio" else 4
-        self.violate(rule, f"the first message was {kind[:60]}")
+        self.violate(rule, f"the first message was {kind}")
 
-    def too_early(self, kind: str) -> None:
+    def too_early(self, kind: str, *, resuming: bool) -> None:
         """Look at a message between the first one and `session.ready`."""
         match kind:
             case "input.audio":
                 self.violate(16, "input.audio before session.ready")
+            case "session.update" if resuming:
+                self.violate(39, "session.update as part of a resume")
             case "session.update" | "session.resume":
                 self.violate(4, f"a second first message: {kind}")
             case _:
-                self.violate(3, f"{kind[:60]} before session.ready")
+                self.violate(3, f"{kind} before session.ready")
 
     def update(self, frame: Frame, *, first: bool) -> None:
         """Look at a `session.update`."""
@@ -87,6 +89,10 @@ class Judge:
             isinstance(frame[key], wanted) if key in frame else key in optional
             for key, wanted in types.items()
         )
+
+    def context(self, frame: Frame) -> bool:
+        """Return whether a `conversation.message` has the right shape."""
+        return self.shape(frame, role=str, content=str) and frame["role"] in ("user", "system")
 
     def bad_body(self, kind: str, frame: Frame) -> None:
         """Look at a known type with a bad body."""

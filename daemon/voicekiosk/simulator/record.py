@@ -13,6 +13,8 @@ Side = Literal["client", "server"]
 RATE_HZ = 24000
 KEPT = 2000
 """Entries of any list kept in memory."""
+KEPT_BYTES = 1 << 20
+"""Size of all messages kept in memory, as JSON."""
 
 
 class Violation(msgspec.Struct, frozen=True):
@@ -65,8 +67,10 @@ class Record:
     def __init__(self, number: int, folder: Path | None, kept_audio_s: float) -> None:
         self.number = number
         self.counts: dict[Side, Counter[str]] = {"client": Counter(), "server": Counter()}
-        self.messages: deque[tuple[float, Side, dict[str, Any]]] = deque(maxlen=KEPT)
+        self.messages: deque[tuple[float, Side, dict[str, Any]]] = deque()
         """Every message but audio, the newest ones."""
+        self._sizes: deque[int] = deque()
+        self._kept_size = 0
         self.violations: list[Violation] = []
         self.violation_count = 0
         self.notes: deque[dict[str, Any]] = deque(maxlen=KEPT)
@@ -93,8 +97,8 @@ class Record:
         """Note one message: its type, its text as sent, and its content unless it is audio."""
         counts = self.counts[side]
         counts[kind if kind in counts or len(counts) < 100 else "(others)"] += 1
-        if frame is not None:
-            self.messages.append((t_s, side, frame))
+        if frame is not None and len(payload) <= KEPT_BYTES:
+            self._keep_message((t_s, side, frame), len(payload))
         if self._lines is not None:
             self._lines.write(b'{"t_s":%.6f,"from":"%s","frame":%s}\n' % (t_s, side.encode(), payload))
 
@@ -134,6 +138,12 @@ class Record:
             self._summary.write_bytes(msgspec.json.format(msgspec.json.encode(facts), indent=1) + b"\n")
             self._lines = self._wavs = None
 
+    def shrink(self) -> None:
+        """Let go of messages and audio in memory."""
+        self.messages.clear()
+        self._sizes.clear()
+        self.up, self.down = bytearray(), bytearray()
+
     def facts(self) -> dict[str, Any]:
         """Return what `/stats` says of this connection."""
         return {
@@ -151,6 +161,14 @@ class Record:
             ],
             "violation_count": self.violation_count,
         }
+
+    def _keep_message(self, message: tuple[float, Side, dict[str, Any]], size: int) -> None:
+        self.messages.append(message)
+        self._sizes.append(size)
+        self._kept_size += size
+        while self._kept_size > KEPT_BYTES or len(self.messages) > KEPT:
+            self.messages.popleft()
+            self._kept_size -= self._sizes.popleft()
 
     def _keep(self, tape: bytearray, pcm: bytes) -> None:
         if self._kept_bytes:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import tempfile
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +29,9 @@ from voicekiosk.simulator.world import Admission, World, region_of_host
 
 MAX_CONNECTIONS = 500
 HISTORY = 1000
+"""Connections that are remembered."""
+DETAILED = 20
+"""Closed connections whose messages and audio stay in memory."""
 HEARTBEAT_S = 0.02
 FLUSH_S = 1.0
 
@@ -71,8 +73,7 @@ class Simulator:
         """The WebSocket connections in order, the first being number 1; the oldest closed ones are let go."""
         self.certificates: Certificates | None = None
         self._opened = 0
-        self._closed_facts: deque[dict[str, Any]] = deque(maxlen=HISTORY)
-        self._violations = 0
+        self._forgotten = 0  # violations of connections that were let go, and general ones
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._server: asyncio.Server | None = None
         self._start_s = 0.0
@@ -218,10 +219,7 @@ class Simulator:
             "connections_opened": self._opened,
             "violation_count": self.violation_count,
             "general_violations": list(self.world.general_violations),
-            "connections": [
-                *self._closed_facts,
-                *(link.facts() for link in self.connections if not link.closed),
-            ],
+            "connections": [link.facts() for link in self.connections],
         }
 
     @property
@@ -234,8 +232,8 @@ class Simulator:
     @property
     def violation_count(self) -> int:
         """How many rules of 12.1 were broken so far."""
-        open_ones = (link.record for link in self.connections if not link.closed)
-        return self._violations + sum(record.violation_count for record in open_ones if record is not None)
+        records = (link.record for link in self.connections)
+        return self._forgotten + sum(record.violation_count for record in records if record is not None)
 
     async def wait_for(self, condition: Callable[[], Any], timeout_s: float = 10.0) -> None:
         """Wait until the condition holds; it is looked at after each event. Raises TimeoutError."""
@@ -272,24 +270,17 @@ class Simulator:
         self._opened += 1
         self.world.connections += 1
         self.connections.append(link)
-        if len(self.connections) > HISTORY:
-            oldest = next((old for old in self.connections if old.closed), None)
-            if oldest is not None:
-                self.connections.remove(oldest)
+        self._forget_the_oldest()
         if self._heartbeat is None:
             self._beat()
         return self._opened, Record(self._opened, self.settings.record, self.settings.kept_audio_s)
 
     def finished(self, link: Connection) -> None:
         """Take the facts of a connection that is over."""
-        facts = link.facts()
         if link.record is not None:
             if not link.record.counts["server"]["session.ready"]:
                 self._note_general(8, self.world.failed(asyncio.get_running_loop().time()))
-            self._violations += link.record.violation_count
-            link.record.close(facts)
-        self._closed_facts.append(facts)
-        self.wake_waiters()
+            link.record.close(link.facts())
 
     def admit(self, request: http.Request) -> Admission:
         """Look at the credential of a connection."""
@@ -333,9 +324,18 @@ class Simulator:
 
     def _note_general(self, rule: int, text: str | None) -> None:
         if text is not None:
-            self._violations += 1
+            self._forgotten += 1
             t_s = round(asyncio.get_running_loop().time() - self._start_s, 6)
             self.world.general_violations.append({"rule": rule, "text": text, "t_s": t_s})
+
+    def _forget_the_oldest(self) -> None:
+        closed = [link for link in self.connections if link.closed and link.record is not None]
+        for link in closed[:-DETAILED]:
+            if link.record is not None:
+                link.record.shrink()
+        if len(self.connections) > HISTORY and closed and closed[0].record is not None:
+            self._forgotten += closed[0].record.violation_count
+            self.connections.remove(closed[0])
 
     def _beat(self) -> None:
         """Measure how late this process is, while there are connections; see PaceCheck."""

@@ -96,7 +96,7 @@ class Reply:
 
 
 class Speaker:
-    """Sends replies; `on_done` is called after each `reply.done`, `on_stale_out` when stale audio has ended."""
+    """Sends replies; tells of each `reply.done`, and of the end of stale audio."""
 
     def __init__(
         self,

@@ -62,6 +62,7 @@ class Life:
     state: str = "live"  # live, dropped, ended, expired
     dropped_s: float = 0.0
     resumes: int = 0  # attempts since the last drop
+    resumed_s: float | None = None
     agent_id: str | None = None
     reason: str | None = None
     duration_s: float = 0.0
@@ -175,11 +176,9 @@ class World:
 
     # --- sessions
 
-    def new_life(self, session: Session, unix_s: float, region: str) -> Life:
-        """Give a session its id and remember it."""
-        life = Life(self.ids.session(), session, unix_s, region=region)
+    def remember(self, life: Life) -> None:
+        """Remember a session whose first update was accepted."""
         _remember(self.lives, life.session_id, life)
-        return life
 
     def occupied(self, now_s: float) -> int:
         """Return how many sessions count against concurrency: open, or un-ended in their grace window."""
