@@ -56,6 +56,8 @@ class Sent:
     phase: int
     correlation: float
     voice_after_press_s: float
+    hears_after_press_s: float
+    """From the press to the first sample that the server got of it; negative with a pre-roll."""
     first_audio_s: float
     breaks: tuple[str, ...]
 
@@ -104,7 +106,8 @@ def judge_sent(take: Take, connections: list[Connection], microphone: Ear, until
     phases, windows = references(take.clip.samples, start, stop)
     phase, found = verify.best_phase(phases, record, windows)
     first, last = windows[phase]
-    correlation, _ = verify.compare(phases[phase][first:last], record)
+    room = np.zeros(SERVER_HZ, np.int16)
+    correlation, _ = verify.compare(phases[phase][first:last], np.concatenate([room, record, room]))
     return Sent(
         take=take,
         frames=stop - start,
@@ -114,6 +117,7 @@ def judge_sent(take: Take, connections: list[Connection], microphone: Ear, until
         phase=phase,
         correlation=correlation,
         voice_after_press_s=-press_frame / RATE_HZ,
+        hears_after_press_s=(start - press_frame) / RATE_HZ - (found.at or 0) / SERVER_HZ,
         first_audio_s=messages[0].t_s - take.pressed_s if messages else float("inf"),
         breaks=tuple(verify.breaks(found)),
     )

@@ -1,5 +1,6 @@
 """The kiosk under test as a process of its own, and the hand at its button."""
 
+import contextlib
 import json
 import os
 import signal
@@ -28,6 +29,7 @@ class Kiosk:
     def __init__(self, config: Path, folder: Path, environment: dict[str, str], watch: Watcher) -> None:
         """Start it; a press is answered when this returns. Raises RuntimeError with its log otherwise."""
         self._watch = watch
+        self._name = config.stem
         self._socket = folder / "control.sock"
         self._log_path = folder / f"{config.stem}.log"
         self._log = self._log_path.open("wb")
@@ -41,7 +43,8 @@ class Kiosk:
             cwd=folder,
         )  # fmt: skip
         threading.Thread(target=self._read_pins, daemon=True, name="pins").start()
-        self._client = self._connect()
+        self._listener, self._asker = self._connect(), self._connect()
+        self._asking = threading.Lock()
         threading.Thread(target=self._read_events, daemon=True, name="events").start()
         self.wait_for("it to be ready for a press", lambda status: status.get("state") == "idle")
 
@@ -65,12 +68,24 @@ class Kiosk:
 
     def wait_for(self, what: str, true: Callable[[dict[str, Any]], bool], timeout_s: float = 20.0) -> float:
         """Wait until its status is as wanted, and return when. Raises TimeoutError that names `what`."""
-        with self._changed:
-            if self._changed.wait_for(lambda: bool(self._status) and true(self._status), timeout_s):
-                return time.monotonic()
+        deadline_s = time.monotonic() + timeout_s
+        while time.monotonic() < deadline_s:
+            with self._changed:
+                if self._changed.wait_for(lambda: bool(self._status) and true(self._status), 0.5):
+                    return time.monotonic()
+            self._ask_status()
         raise TimeoutError(
             f"waited {timeout_s:g} s for {what}; the kiosk is {self._status.get('state', 'silent')}."
             f" Its journal ends with:\n{self.log[-1500:]}"
+        )
+
+    def counted(self) -> str:
+        """Say what it has counted of its devices' troubles. Nothing is judged by it."""
+        microphone, speaker = self._status.get("microphone", {}), self._status.get("loudspeaker", {})
+        return (
+            f"{self._name}: {microphone.get('overruns', '?')} capture overruns,"
+            f" {speaker.get('underruns', '?')} playback underruns,"
+            f" {speaker.get('starved', '?')} times too little from the network"
         )
 
     def stop(self, timeout_s: float = 10.0) -> int:
@@ -127,16 +142,21 @@ class Kiosk:
 
     def _read_events(self) -> None:
         try:
-            status = self._client.request("status")
-            self._take_status(status)
-            self._client.subscribe(Topic.STATUS, Topic.EVENTS, Topic.TRANSCRIPT)
-            for message in self._client.events():
+            self._ask_status()
+            self._listener.subscribe(Topic.STATUS, Topic.EVENTS, Topic.TRANSCRIPT)
+            for message in self._listener.events():
                 t_s = message.get("time", time.time()) - (time.time() - time.monotonic())
-                if message.get("topic") == "status" and "event" in message:
-                    self._take_status(message["event"])
                 self._watch(t_s, message)
+                # Not every change of a part is a change of state, so each event is worth a look.
+                self._ask_status()
         except (KioskError, OSError):
             return
+
+    def _ask_status(self) -> None:
+        with self._asking, contextlib.suppress(KioskError):
+            status = self._asker.request("status")
+            self._watch(time.monotonic(), {"status": status})
+            self._take_status(status)
 
     def _take_status(self, status: dict[str, Any]) -> None:
         with self._changed:

@@ -16,14 +16,16 @@ from gpiozero.pins.mock import MockFactory, MockPWMPin
 
 from voicekiosk.cli import main
 
+FINGER = "finger"
+
 
 class ToldPin(MockPWMPin):  # type: ignore[misc]
     """A mock pin that tells of its changes."""
 
     def _change_state(self, value: float) -> bool:
         # Before the pin's own callbacks run: this is the edge, whatever is made of it.
-        changed = bool(self._state != value)
-        if changed:
+        # An input changes by itself, too, when it is set up and closed: only the finger counts.
+        if self._state != value and (self.function == "output" or threading.current_thread().name == FINGER):
             line = {"pin": self.info.name, "level": float(value), "t_s": time.monotonic()}
             sys.stdout.write(json.dumps(line) + "\n")
             sys.stdout.flush()
@@ -44,5 +46,5 @@ def obey(factory: MockFactory) -> None:
 
 if __name__ == "__main__":
     gpiozero.Device.pin_factory = MockFactory(pin_class=ToldPin)
-    threading.Thread(target=obey, args=(gpiozero.Device.pin_factory,), daemon=True, name="finger").start()
+    threading.Thread(target=obey, args=(gpiozero.Device.pin_factory,), daemon=True, name=FINGER).start()
     raise SystemExit(main())

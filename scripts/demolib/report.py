@@ -85,10 +85,10 @@ def text(verdict: Verdict, violations: list[dict[str, Any]], uncertainty_ms: flo
     for sent in verdict.sent:
         began = sent.voice_after_press_s * 1000
         when = (
-            f"voice {began:.0f} ms after the press"
-            if began >= 0
-            else f"voice from {-began:.0f} ms before the press on"
+            f"voice {began:.0f} ms after the press" if began >= 0 else f"voice since {-began:.0f} ms before"
         )
+        hears = sent.hears_after_press_s * 1000
+        when += f", heard from {abs(hears):.0f} ms {'after' if hears >= 0 else 'before'} it on"
         lines.append(
             f"  {sent.take.name:14} {sent.frames:7} frames -> {sent.samples:7} samples, {sent.lost} lost,"
             f" {sent.extra} too many, correlation {sent.correlation:.5f} ({when})"

@@ -8,6 +8,21 @@ from typing import Any
 
 from voicekiosk.panel.lamp import PATTERNS, Sign
 
+SHOWN = {
+    "session",
+    "dropped",
+    "refused",
+    "ended",
+    "reply",
+    "speech",
+    "speech_end",
+    "device",
+    "sound",
+    "quiet",
+    "sent",
+}
+"""Kinds of the kiosk's events that add something to what button, lamp and state say."""
+
 HEADER = f"{'time':>8}  {'button':7} {'lamp':22} {'kiosk':12} what happens"
 
 _COLOURS = {
@@ -53,8 +68,12 @@ class Timeline:
         with self._lock:
             if "pin" in told:
                 self._pin(t_s, told)
-            elif told.get("topic") == "status" and "event" in told:
-                self._status(t_s, told["event"])
+            elif "status" in told:
+                self._status(t_s, told["status"])
+            elif told.get("topic") == "events" and "event" in told:
+                event = told["event"]
+                if event.get("kind") in SHOWN:
+                    self._add(t_s, str(event.get("text")))
             elif told.get("topic") == "transcript" and "event" in told:
                 caption = told["event"]
                 if caption.get("final"):
@@ -77,8 +96,10 @@ class Timeline:
 
     def _pin(self, t_s: float, told: dict[str, Any]) -> None:
         if told["pin"] == "GPIO17":
-            self._button = "up" if told["level"] else "DOWN"
-            self._add(t_s, "the button is released" if told["level"] else "the button is pressed")
+            button = "up" if told["level"] else "DOWN"
+            if button != self._button:
+                self._button = button
+                self._add(t_s, "the button is released" if told["level"] else "the button is pressed")
 
     def _status(self, t_s: float, status: dict[str, Any]) -> None:
         lamp, state = str(status.get("lamp", "?")), str(status.get("state", "?"))
