@@ -87,6 +87,7 @@ EFFECTS: dict[str, Effect] = {
     "conversation.nudge_after_s": Effect.AT_ONCE,
     "conversation.speaking_stall_s": Effect.AT_ONCE,
     "conversation.keep_open_s": Effect.AT_ONCE,
+    "conversation.keep_question_s": Effect.AT_ONCE,
     "conversation.connect": Effect.AT_ONCE,
     "network.connect_timeout_s": Effect.AT_ONCE,
     "network.ready_timeout_s": Effect.AT_ONCE,

@@ -266,6 +266,14 @@ class Conversation(Table, frozen=True):
             ge=0, le=3600, description="the session stays open this long after the last word; it costs money"
         ),
     ] = 45.0
+    keep_question_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=3600,
+            description="keep a question asked without network for this long (memory only); 0: never",
+        ),
+    ] = 0.0
     connect: Annotated[
         Literal["on_press", "on_boot"],
         Meta(

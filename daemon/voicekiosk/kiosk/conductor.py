@@ -241,6 +241,8 @@ class Conductor:
                 parts.agent.discard_reply()
             case kiosk.CreateReply(instructions):
                 parts.agent.create_reply(instructions)
+            case kiosk.RenewSession():
+                parts.agent.renew("the service does not notice loud speech")
             case kiosk.ConnectNow():
                 self._session_open = True
                 parts.agent.open()

@@ -18,6 +18,8 @@ class Fault(StrEnum):
     MICROPHONE_SILENT = "microphone_silent"
     LOUDSPEAKER = "loudspeaker"
     STUCK_BUTTON = "stuck_button"
+    DEAF = "deaf"
+    """The service does not notice loud speech, not even in a second session."""
     PANEL = "panel"
 
 
@@ -183,6 +185,11 @@ class CreateReply:
 
 
 @dataclass(frozen=True, slots=True)
+class RenewSession:
+    """Replace a session that does not hear by a fresh one that continues it (protocol §8.3)."""
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectNow:
     """Try the link at once, whatever back-off is running."""
 
@@ -225,6 +232,7 @@ Effect = (
     | PlayHeldReply
     | DropHeldReply
     | CreateReply
+    | RenewSession
     | ConnectNow
     | RetryDevices
     | PlaySound

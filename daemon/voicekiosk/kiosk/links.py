@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from voicekiosk.agent import events as agent
+from voicekiosk.kiosk import turns
 from voicekiosk.kiosk.events import (
     CancelUtterance,
     ConnectNow,
@@ -82,6 +83,12 @@ def _ready(s: State, now_s: float, rules: Rules, emit: Emit, *, kept: bool, fres
     for saying in s.sayings:
         emit(CreateReply(saying))
     s = replace(s, sayings=())
+    if s.kept_until_s < NEVER:
+        emit(Resend(whole=True))
+        deadline_s = now_s + rules.max_hold_s + rules.thinking_timeout_s
+        return replace(
+            s, turn=Turn.THINKING, kept_until_s=NEVER, utterance_sent=False, turn_deadline_s=deadline_s
+        )
     if s.cut_off:
         emit(CreateReply(GO_ON))
         s = replace(s, cut_off=False)
@@ -139,12 +146,15 @@ def _lost(s: State, now_s: float, rules: Rules, emit: Emit) -> State:
 
 
 def _go_offline(s: State, now_s: float, rules: Rules, emit: Emit) -> State:
-    if s.turn in (Turn.LISTENING, Turn.THINKING):
+    s = replace(s, offline=True, cut_off=False, reply_open=False)
+    if s.turn is Turn.THINKING and rules.keep_question_s > 0 and not s.turn_closed:
+        emit(PlaySound(Sound.OFFLINE))
+        s = turns.keep_question(s, now_s, rules)
+    elif s.turn is Turn.THINKING or (s.turn is Turn.LISTENING and rules.keep_question_s == 0):
         emit(CancelUtterance())
         emit(PlaySound(Sound.OFFLINE))
         s = replace(s, turn=Turn.NONE, utterance_sent=True)
-    s = replace(s, offline=True, cut_off=False, reply_open=False)
-    if rules.connect_on_boot:
+    if rules.connect_on_boot or s.kept_until_s < NEVER or s.turn is Turn.LISTENING:
         return replace(s, link=Link.WAITING, link_deadline_s=NEVER)
     # Nobody is waiting any more: an open socket would only cost money. The sign stays for a while.
     return replace(s, link=Link.CLOSED, session_wanted=False, link_deadline_s=now_s + rules.offline_s)

@@ -37,6 +37,9 @@ from voicekiosk.kiosk.events import (
 from voicekiosk.kiosk.state import NEVER, Link, Rules, State, Turn
 from voicekiosk.panel.gestures import DoubleTapped, Gesture, LongPressed, Pressed, Released
 
+OFFLINE_SOUND_S = 0.5
+"""The earcon for "no network", with the time that a room takes to fall silent."""
+
 AnyEvent = Event | Gesture | agent.AgentEvent | audio.AudioEvent
 Emit = Callable[[Effect], None]
 
@@ -96,17 +99,20 @@ def _settle(s: State, now_s: float, rules: Rules) -> State:
             turn_deadline_s=NEVER,
             tail_until_s=NEVER,
             nudge_at_s=NEVER,
+            kept_until_s=NEVER,
         )
     if s.turn is Turn.NONE:
         s = replace(
             s, turn_deadline_s=NEVER, tail_until_s=NEVER, nudge_at_s=NEVER, latched=False, cut_off=False
         )
     if not s.session_wanted:
-        deadline_s = s.link_deadline_s if s.offline else NEVER
+        s = replace(s, kept_until_s=NEVER)
+        # The sign of being offline goes by itself: nobody looks whether it is still true.
+        deadline_s = min(s.link_deadline_s, now_s + rules.offline_s) if s.offline else NEVER
         return replace(s, link=Link.CLOSED, link_deadline_s=deadline_s, hang_up_at_s=NEVER, sayings=())
     if s.link is Link.CLOSED:
         s = replace(s, link=Link.CONNECTING, link_deadline_s=now_s + rules.connecting_s)
-    if s.turn is not Turn.NONE or rules.connect_on_boot:
+    if s.turn is not Turn.NONE or rules.connect_on_boot or s.kept_until_s < NEVER:
         return replace(s, hang_up_at_s=NEVER)
     if s.hang_up_at_s == NEVER:
         s = replace(s, hang_up_at_s=now_s + rules.keep_open_s)
@@ -150,7 +156,11 @@ def _press(s: State, pressed_s: float, now_s: float, rules: Rules, emit: Emit) -
     if s.offline or s.link is Link.WAITING:
         emit(PlaySound(Sound.OFFLINE))
         emit(ConnectNow())
-        return replace(s, session_wanted=True, link_deadline_s=now_s + rules.connecting_s)
+        s = replace(s, session_wanted=True, link_deadline_s=now_s + rules.connecting_s)
+        if rules.keep_question_s == 0:
+            return s
+        # The sign must not become part of the question.
+        pressed_s += OFFLINE_SOUND_S
     return turns.listen(s, pressed_s, now_s, rules, emit)
 
 
@@ -216,6 +226,9 @@ def _device(s: State, event: audio.AudioEvent, now_s: float, rules: Rules, emit:
 def _tick(s: State, tick: Tick, now_s: float, rules: Rules, emit: Emit) -> State:
     if s.tail_until_s <= now_s:
         s = turns.finish_listening(s, now_s, rules, emit)
+    if s.kept_until_s <= now_s:
+        emit(CancelUtterance())
+        s = replace(s, kept_until_s=NEVER, session_wanted=rules.connect_on_boot)
     if s.link_deadline_s <= now_s:
         s = links.link_deadline(s, now_s, rules, emit)
     if s.nudge_at_s <= now_s:

@@ -41,6 +41,7 @@ FAULTS = {
     Fault.MICROPHONE: "the microphone cannot be used",
     Fault.MICROPHONE_SILENT: "the microphone gives no sound at all; look for a mute switch",
     Fault.LOUDSPEAKER: "the loudspeaker cannot be used",
+    Fault.DEAF: "the service does not hear loud speech; see what it is sent with: voicekiosk doctor",
     Fault.STUCK_BUTTON: "the talk button has been down for too long; release it",
     Fault.PANEL: "button or lamp cannot be used",
 }

@@ -73,6 +73,7 @@ class Rules:
     reconnecting_s: float = 25.0
     offline_s: float = 60.0
     keep_open_s: float = 45.0
+    keep_question_s: float = 0.0
     connect_on_boot: bool = False
     warm: bool = False
     greets: bool = False
@@ -94,6 +95,7 @@ class Rules:
             speaking_stall_s=talk.speaking_stall_s,
             connecting_s=config.network.connect_timeout_s,
             keep_open_s=talk.keep_open_s,
+            keep_question_s=talk.keep_question_s,
             connect_on_boot=talk.connect == "on_boot",
             warm=config.audio.capture.warm,
             greets=bool(agent.greeting),
@@ -134,6 +136,10 @@ class State:
     utterance_sent: bool = True
     turn_closed: bool = False
     """The service has said that this utterance is complete."""
+    renewed: bool = False
+    """A session that seemed deaf was replaced for this utterance."""
+    kept_until_s: float = NEVER
+    """A question that could not be asked waits for the network until then."""
 
     reply_id: str = ""
     """The latest reply that was begun and not thrown away."""
@@ -176,7 +182,12 @@ class State:
     def next_deadline_s(self) -> float:
         """When a `Tick` is due."""
         return min(
-            self.link_deadline_s, self.hang_up_at_s, self.turn_deadline_s, self.tail_until_s, self.nudge_at_s
+            self.kept_until_s,
+            self.link_deadline_s,
+            self.hang_up_at_s,
+            self.turn_deadline_s,
+            self.tail_until_s,
+            self.nudge_at_s,
         )
 
 

@@ -23,6 +23,7 @@ from voicekiosk.kiosk.events import (
     HoldReply,
     PlayHeldReply,
     PlaySound,
+    RenewSession,
     Sound,
     Tick,
     TurnClosed,
@@ -56,6 +57,8 @@ def listen(s: State, pressed_s: float, now_s: float, rules: Rules, emit: Emit) -
         turn_closed=False,
         nudge_at_s=NEVER,
         nudged=False,
+        renewed=False,
+        kept_until_s=NEVER,
         cut_off=False,
         turn_deadline_s=now_s + rules.max_hold_s,
     )
@@ -95,6 +98,8 @@ def finish_listening(s: State, now_s: float, rules: Rules, emit: Emit) -> State:
         # Until all of it is sent: the longest question at real-time pace, over a link that may be away.
         turn_deadline_s=now_s + rules.max_hold_s + rules.reconnecting_s,
     )
+    if s.offline and rules.keep_question_s > 0:
+        return keep_question(s, now_s, rules)
     if not s.reply_held:
         return s
     s = replace(s, reply_held=False)
@@ -104,6 +109,11 @@ def finish_listening(s: State, now_s: float, rules: Rules, emit: Emit) -> State:
         if not s.reply_open:
             emit(FinishReply())
     return s
+
+
+def keep_question(s: State, now_s: float, rules: Rules) -> State:
+    """Let the question wait for the network, in memory only."""
+    return replace(s, turn=Turn.NONE, kept_until_s=now_s + rules.keep_question_s)
 
 
 def blame_silence(s: State) -> State:
@@ -218,6 +228,7 @@ def _think(s: State, deadline_s: float) -> State:
 
 
 def _speech_started(s: State, now_s: float, rules: Rules, emit: Emit) -> State:
+    s = replace(s, faults=s.faults - {Fault.DEAF})
     match s.turn:
         case Turn.LISTENING:
             if s.reply_held:
@@ -339,12 +350,23 @@ def turn_deadline(s: State, tick: Tick, now_s: float, rules: Rules, emit: Emit) 
             if s.held:
                 s = replace(s, faults=s.faults | {Fault.STUCK_BUTTON})
             return finish_listening(s, now_s, rules, emit)
+        case Turn.THINKING if s.loud and not s.heard and s.link is Link.READY and s.utterance_sent:
+            return _deaf(s, now_s, rules, emit)
         case Turn.THINKING:
             return _no_answer(s, emit)
         case Turn.SPEAKING:
             return _stalled(s, tick, now_s, rules, emit)
         case Turn.NONE:
             return s
+
+
+def _deaf(s: State, now_s: float, rules: Rules, emit: Emit) -> State:
+    """Try a service that does not hear in a second session, once; then say so."""
+    if s.renewed:
+        return _no_answer(replace(s, faults=s.faults | {Fault.DEAF}), emit)
+    emit(RenewSession())
+    deadline_s = now_s + rules.reconnecting_s + rules.max_hold_s + rules.thinking_timeout_s
+    return replace(s, renewed=True, nudged=False, utterance_sent=False, turn_deadline_s=deadline_s)
 
 
 def _stalled(s: State, tick: Tick, now_s: float, rules: Rules, emit: Emit) -> State:

@@ -663,3 +663,81 @@ def test_an_idle_warm_microphone_has_a_sign_of_its_own():
     assert sign_of(idle().state, warm=True) is Sign.IDLE_WARM
     assert sign_of(idle().state) is Sign.IDLE
     assert sign_of(State()) is Sign.STARTING
+
+
+# --- questions that wait for the network -------------------------------------------------------
+
+
+def offline(**rules) -> Scene:
+    scene = idle(**rules)
+    scene.press()
+    scene.wait(10)
+    scene.release()
+    scene.wait(0.2)
+    return scene
+
+
+def test_a_question_asked_without_network_waits_for_it_where_that_is_allowed():
+    scene = offline(keep_question_s=600)
+    assert scene.name is Name.OFFLINE
+    scene.tell(CONTINUED)
+    assert scene.name is Name.THINKING
+    assert scene.effects[-1] == kiosk.Resend(whole=True)
+
+
+def test_a_press_while_offline_says_no_network_and_then_listens_where_that_is_allowed():
+    scene = offline(keep_question_s=600)
+    effects = scene.press()
+    assert effects[:2] == [kiosk.PlaySound(Sound.OFFLINE), kiosk.ConnectNow()]
+    assert effects[-1].from_s > scene.now_s, "the sign is no part of the question"
+    assert sign_of(scene.state) is Sign.MICROPHONE_LIVE_NO_LINK
+    scene.now_s += 3
+    scene.release()
+    scene.wait(0.2)
+    assert scene.name is Name.OFFLINE
+    assert scene.state.session_wanted
+    assert scene.tell(READY) == [kiosk.Resend(whole=True)]
+
+
+def test_a_question_that_waits_too_long_is_forgotten():
+    scene = offline(keep_question_s=600)
+    assert kiosk.CancelUtterance() in scene.wait(601)
+    assert not scene.state.session_wanted
+    scene.wait(120)
+    assert scene.name is Name.IDLE
+
+
+def test_by_default_no_question_is_kept():
+    scene = offline()
+    assert kiosk.CancelUtterance() in scene.effects
+    assert not scene.state.session_wanted
+
+
+# --- a service that does not hear --------------------------------------------------------------
+
+
+def unheard() -> Scene:
+    scene = listening()
+    scene.release()
+    scene.wait(0.2)
+    scene.tell(kiosk.UtteranceSent(loud=True))
+    return scene
+
+
+def test_loud_speech_that_the_service_does_not_notice_is_tried_in_a_second_session_once():
+    scene = unheard()
+    effects = scene.wait(12)
+    assert effects.count(kiosk.RenewSession()) == 1
+    assert scene.tell(DROPPED, CONTINUED)[-1] == kiosk.Resend(whole=True)
+    scene.tell(kiosk.UtteranceSent(loud=True))
+    effects = scene.wait(20)
+    assert kiosk.RenewSession() not in effects
+    assert Fault.DEAF in scene.state.faults
+    assert scene.name is Name.FAULT
+
+
+def test_a_service_that_hears_again_is_no_longer_deaf():
+    scene = unheard()
+    scene.wait(12)
+    scene.tell(DROPPED, CONTINUED, agent.SpeechStarted())
+    assert Fault.DEAF not in scene.state.faults

@@ -53,6 +53,7 @@ RULES = st.builds(
     Rules,
     mode=st.sampled_from(["hold", "toggle", "auto"]),
     keep_open_s=st.sampled_from([0.0, 45.0]),
+    keep_question_s=st.sampled_from([0.0, 300.0]),
     release_tail_s=st.sampled_from([0.0, 0.12]),
     connect_on_boot=st.booleans(),
     greets=st.booleans(),
