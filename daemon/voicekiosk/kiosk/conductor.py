@@ -130,6 +130,11 @@ class Conductor:
             self._deciding = False
         self._pump()
 
+    def network_returned(self) -> None:
+        """Try at once what waits for the network: the kernel has a route."""
+        self.parts.agent.network_returned()
+        self.dispatch(kiosk.RouteAppeared())
+
     # --- what can be asked and set -------------------------------------------------------------
 
     @property

@@ -18,6 +18,7 @@ from voicekiosk.service.control import ControlServer
 from voicekiosk.service.credential import Credential, read_key
 from voicekiosk.service.notify import Notifier
 from voicekiosk.service.protocol import Topic
+from voicekiosk.service.routes import Routes
 from voicekiosk.service.watchdog import Watchdog
 
 logger = logging.getLogger("voicekiosk")
@@ -39,6 +40,7 @@ class Daemon:
         self._operator = Operator(self.conductor, self._chronicle, self)
         self._control = ControlServer(self._operator)
         self._watchdog = Watchdog(self._notifier, self._ages_s)
+        self._routes = Routes(self.conductor.network_returned)
         self._stopped = asyncio.Event()
 
     async def run(self) -> None:
@@ -50,6 +52,7 @@ class Daemon:
         await self._control.start()
         self.conductor.observe = self._chronicle.observe
         self.conductor.start(loop)
+        self._routes.start(loop)
         if self.credential.key is None:
             logger.warning("%s", self.credential.problem)
             self.conductor.dispatch(kiosk.Failed(Fault.KEY))
@@ -59,6 +62,7 @@ class Daemon:
             await self._stopped.wait()
         finally:
             self._notifier.stopping("stopping")
+            self._routes.close()
             await self.conductor.stop()
             await self._control.close()
             self._watchdog.stop()
