@@ -1,0 +1,1 @@
+"""`scripts/virtual-pi`: builds and boots a machine for the kiosk that needs no hardware."""

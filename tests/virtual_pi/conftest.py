@@ -1,0 +1,131 @@
+"""Fixtures of the virtual Pi's tests, and the report to the machine outside."""
+
+import json
+import os
+import shutil
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from pirig import sound
+from pirig.kiosk import Kiosk
+from pirig.network import Network
+from pirig.pi import Pi
+from pirig.steering import RECORD, ServiceHand
+
+SHARE = Path("/mnt/share")
+RESULTS = SHARE / "results.jsonl"
+
+
+def tell(**fact: object) -> None:
+    """Hand a fact to the machine outside; it is there when this returns."""
+    with RESULTS.open("a") as file:
+        file.write(json.dumps(fact) + "\n")
+        file.flush()
+        # A page of a file of the host's is written some time; this writes it now.
+        os.fsync(file.fileno())
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="also what takes very long")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what takes very long, unless asked for."""
+    if not config.getoption("--long"):
+        kept = [item for item in items if item.get_closest_marker("long") is None]
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = kept
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Put the kiosk's journal beside each failure."""
+    report = yield
+    kiosk = getattr(item, "funcargs", {}).get("kiosk") or _kiosk_of(item)
+    if report.failed and kiosk is not None:
+        report.sections.append(("journal of the kiosk", kiosk.journal()[-5000:]))
+    return report
+
+
+def _kiosk_of(item: pytest.Item) -> Kiosk | None:
+    pi = getattr(item, "funcargs", {}).get("pi")
+    return pi.kiosk if pi is not None else None
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Report each test once: when it failed, else when all of it is over."""
+    seconds = _seconds.get(report.nodeid, 0.0) + report.duration
+    _seconds[report.nodeid] = seconds
+    if report.nodeid in _failed:
+        return
+    name = report.nodeid.rpartition("/")[2]
+    if report.failed:
+        _failed.add(report.nodeid)
+        why = "\n".join([report.longreprtext, *(f"--- {title}\n{text}" for title, text in report.sections)])
+        tell(kind="test", name=name, outcome="failed", seconds=round(seconds, 2), why=why[-8000:])
+    elif report.skipped:
+        tell(kind="test", name=name, outcome="skipped", seconds=0.0, why=report.longreprtext[-500:])
+    elif report.when == "teardown":
+        tell(kind="test", name=name, outcome="passed", seconds=round(seconds, 2))
+
+
+_seconds: dict[str, float] = {}
+_failed: set[str] = set()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    tell(kind="end", tests=session.testscollected)
+
+
+@pytest.fixture(scope="session")
+def service() -> Iterator[ServiceHand]:
+    """The service, in its own network."""
+    hand = ServiceHand()
+    yield hand
+    hand.close()
+
+
+@pytest.fixture(scope="session")
+def kiosk() -> Kiosk:
+    """The installed kiosk."""
+    return Kiosk()
+
+
+@pytest.fixture
+def pi(kiosk: Kiosk, service: ServiceHand) -> Iterator[Pi]:
+    """Everything, as after a boot: kiosk stopped, cards in, cable plain. Judged once more at the end."""
+    kiosk.reset()
+    Network().reset()
+    sound.MIC.plug()
+    sound.SPEAKER.plug()
+    kiosk.mark()
+    pi = Pi(kiosk, service)
+    pi.finger.release()
+    yield pi
+    stopped_s = kiosk.stop()
+    pi.close()
+    violations = [
+        broken
+        for one in [*service.stats()["connections"], {"violations": service.stats()["general_violations"]}]
+        for broken in one["violations"]
+        if broken["rule"] not in pi.allowed_rules
+    ]
+    service.end()
+    journal = kiosk.journal()
+    shutil.rmtree(RECORD, ignore_errors=True)
+    assert not violations, "the kiosk broke rules of the protocol"
+    assert pi.errors_expected or "Traceback" not in journal, "a traceback is in the journal"
+    assert stopped_s < 10
+
+
+@pytest.fixture
+def figure() -> object:
+    """Give a function that puts a figure into the results: figure(name, value)."""
+
+    def note(name: str, value: object) -> None:
+        tell(kind="figure", name=name, value=value)
+
+    return note
+
