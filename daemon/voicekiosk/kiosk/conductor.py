@@ -9,20 +9,23 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from voicekiosk.agent import events as agent
 from voicekiosk.audio import events as audio
-from voicekiosk.audio.earcons import earcon
+from voicekiosk.audio.earcons import Earcon, earcon
 from voicekiosk.audio.frames import DeviceFacts
 from voicekiosk.config.diff import Changes, Effect
 from voicekiosk.config.schema import Config
 from voicekiosk.kiosk import events as kiosk
 from voicekiosk.kiosk.alarm import NEVER, Alarm
 from voicekiosk.kiosk.downlink import Downlink
+from voicekiosk.kiosk.errands import Errands
 from voicekiosk.kiosk.events import Fault
 from voicekiosk.kiosk.machine import AnyEvent, step
 from voicekiosk.kiosk.parts import Factory, Parts
 from voicekiosk.kiosk.state import Rules, State, Turn, name_of, sign_of
+from voicekiosk.kiosk.stopwatch import Stopwatch
 from voicekiosk.kiosk.uplink import Uplink
 from voicekiosk.mailbox import Mailbox
 from voicekiosk.panel.driver import Button
@@ -33,6 +36,16 @@ logger = logging.getLogger(__name__)
 
 ECHO_GUARD_S = 0.1
 """A pre-roll never reaches back to less than this after the loudspeaker fell silent."""
+
+EARCONS: dict[kiosk.Sound, Earcon] = {
+    kiosk.Sound.TICK: "tick",
+    kiosk.Sound.OFFLINE: "offline",
+    kiosk.Sound.NO_ANSWER: "offline",
+    kiosk.Sound.KEY_REFUSED: "error",
+    kiosk.Sound.SERVICE_REFUSED: "error",
+    kiosk.Sound.MICROPHONE_GONE: "error",
+    kiosk.Sound.MUTED: "tick",
+}
 
 Observer = Callable[[AnyEvent, State, State], None]
 
@@ -69,12 +82,10 @@ class Conductor:
         self._sounding = False
         self._sign = Sign.OFF
         self._quiet_since_s = float("-inf")
-        self._ready_since_s: float | None = None
-        self._connected_s = 0.0
+        self._connected = Stopwatch()
         self._problems: dict[Fault, str] = {}
-        # Devices that a changed configuration wants reopened as soon as nobody uses them.
-        self._stale: set[Effect] = set()
-        self._replacing: asyncio.Task[None] | None = None
+        # What a changed configuration wants reopened as soon as nobody uses it.
+        self._errands = Errands(self._is_quiet)
 
     # --- life ----------------------------------------------------------------------------------
 
@@ -82,6 +93,7 @@ class Conductor:
         """Start the threads and the panel; after this a press is answered."""
         self._loop = loop
         self._alarm.start(loop)
+        self._errands.start(loop)
         self.mailbox.attach(loop)
         self.parts.start(loop, self.edge)
         if self.parts.panel.facts().faults:
@@ -95,8 +107,7 @@ class Conductor:
         self.dispatch(kiosk.Stopping())
         if self._closing is not None:
             await asyncio.wait([self._closing], timeout=timeout_s)
-        if self._replacing is not None:
-            self._replacing.cancel()
+        self._errands.close()
         self._alarm.cancel()
         self.parts.stop()
         self.mailbox.close()
@@ -149,24 +160,30 @@ class Conductor:
 
     def connected_s(self, now_s: float) -> float:
         """Return for how long sessions have been open since the start: what is billed."""
-        open_s = now_s - self._ready_since_s if self._ready_since_s is not None else 0.0
-        return self._connected_s + open_s
+        return self._connected.total_s(now_s)
 
     def device_problem(self, fault: Fault) -> str:
         """Return what is wrong with a device, in the words of its room."""
         return self._problems.get(fault, "") if fault in self.state.faults else ""
 
     def apply(self, config: Config, changes: Changes) -> None:
-        """Take another configuration; touch only what `changes` names, and no device in use."""
+        """Take another configuration; touch only what `changes` names, and nothing that is in use."""
+        keys = {change.key for change in changes.changes}
         self.config = config
         self.rules = Rules.of(config)
         self.parts.agent.reconfigure(config)
-        if any(change.key.startswith("audio.playback.volume") for change in changes.changes):
-            self.set_volume(config.audio.playback.volume)
-        self._stale |= changes.effects & {Effect.MICROPHONE, Effect.LOUDSPEAKER, Effect.PANEL}
+        self.set_volume(config.audio.playback.volume if "audio.playback.volume" in keys else self.volume)
+        for effect in (Effect.PANEL, Effect.MICROPHONE, Effect.LOUDSPEAKER, Effect.RECONNECT):
+            if effect in changes.effects:
+                self._errands.want(effect, partial(self._renew, effect))
         if changes.effects & {Effect.SESSION, Effect.RECONNECT}:
             self.dispatch(kiosk.Fixed(Fault.SERVICE))
-        self._replace_stale()
+        self.dispatch(kiosk.Reconfigured())
+
+    def try_out(self) -> None:
+        """Open session and devices once, to see whether they work, when nobody uses the kiosk."""
+        self._errands.want("the trial of the configuration", lambda: self.dispatch(kiosk.TryOut()))
+        self._errands.go_on()
 
     # --- deciding ------------------------------------------------------------------------------
 
@@ -187,12 +204,10 @@ class Conductor:
         """Keep the facts that are no part of the decision."""
         match event:
             case agent.Ready():
-                self._ready_since_s = now_s
+                self._connected.start(now_s)
                 self.uplink.connected()
             case agent.Dropped() | agent.Refused() | agent.Ended():
-                if self._ready_since_s is not None:
-                    self._connected_s += now_s - self._ready_since_s
-                    self._ready_since_s = None
+                self._connected.stop(now_s)
                 if isinstance(event, agent.Ended | agent.Refused):
                     self._session_open = False
                 self.uplink.lost()
@@ -274,7 +289,7 @@ class Conductor:
             return
         # Opened by `_reconcile`, which follows; what is queued before that is kept.
         self._sounding = True
-        self.parts.playback.play(earcon(sound))
+        self.parts.playback.play(earcon(EARCONS[sound]))
         self.parts.playback.end()
 
     def _tell_played(self, samples: int) -> None:
@@ -308,7 +323,7 @@ class Conductor:
             parts.panel.show(sign)
         elif pressed:
             parts.panel.acknowledge()
-        self._replace_stale()
+        self._errands.go_on()
 
     def _close_session(self) -> None:
         self._session_open = False
@@ -360,39 +375,32 @@ class Conductor:
         debounce_ms = self.config.panel.button.debounce_ms
         return {"talk": Gestures(debounce_ms), "mute": Gestures(debounce_ms)}
 
-    # --- other devices -------------------------------------------------------------------------
+    # --- another configuration -----------------------------------------------------------------
 
-    def _replace_stale(self) -> None:
-        """Reopen what a changed configuration made stale, once no turn needs it."""
-        if not self._stale or self.state.turn is not Turn.NONE or self._loop is None or self._replacing:
-            return
-        stale, self._stale = self._stale, set()
-        self._replacing = self._loop.create_task(self._replace(stale))
-        self._replacing.add_done_callback(self._replaced)
+    def _is_quiet(self) -> bool:
+        return self.state.turn is Turn.NONE and self.state.kept_until_s == NEVER and not self.state.stopping
 
-    async def _replace(self, stale: set[Effect]) -> None:
-        audio_settings = self.config.audio
-        if Effect.PANEL in stale and self._loop is not None:
-            self._gestures = self._make_gestures()
-            self.parts.replace_panel(self.config.panel, self._loop, self.edge)
-            self.parts.panel.show(self._sign)
-            faults = self.parts.panel.facts().faults
-            self._problems[Fault.PANEL] = "; ".join(faults)
-            self.dispatch(kiosk.Failed(Fault.PANEL) if faults else kiosk.Fixed(Fault.PANEL))
-        if Effect.MICROPHONE in stale:
-            await self.parts.replace_capture(audio_settings.capture)
-            if self._microphone_on:
-                self.parts.capture.open()
-        if Effect.LOUDSPEAKER in stale:
-            await self.parts.replace_playback(audio_settings.playback)
-            self.parts.playback.set_volume(self.volume)
-            if self._speaker_on:
-                self.parts.playback.open()
-
-    def _replaced(self, task: asyncio.Task[None]) -> None:
-        self._replacing = None
-        _log_failure(task)
-        self._replace_stale()
+    async def _renew(self, effect: Effect) -> None:
+        """Put a part with the present settings in the place of the one before."""
+        match effect:
+            case Effect.PANEL if self._loop is not None:
+                self._gestures = self._make_gestures()
+                self.parts.replace_panel(self.config.panel, self._loop, self.edge)
+                self.parts.panel.show(self._sign)
+                faults = self.parts.panel.facts().faults
+                self._problems[Fault.PANEL] = "; ".join(faults)
+                self.dispatch(kiosk.Failed(Fault.PANEL) if faults else kiosk.Fixed(Fault.PANEL))
+            case Effect.MICROPHONE:
+                await self.parts.replace_capture(self.config.audio.capture)
+                self._microphone_on = False
+            case Effect.LOUDSPEAKER:
+                await self.parts.replace_playback(self.config.audio.playback)
+                self.parts.playback.set_volume(self.volume)
+                self._speaker_on = False
+            case Effect.RECONNECT if self._session_open:
+                # Its end is told as any other: where a session is wanted still, the next one is opened.
+                await self.parts.agent.close()
+        self._reconcile(pressed=False)
 
 
 def _log_failure(task: asyncio.Task[None]) -> None:

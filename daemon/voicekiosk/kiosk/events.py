@@ -21,6 +21,8 @@ class Fault(StrEnum):
     DEAF = "deaf"
     """The service does not notice loud speech, not even in a second session."""
     PANEL = "panel"
+    CONFIG = "config"
+    """The configuration file is not the one in force. It keeps nobody from talking."""
 
 
 class Sound(StrEnum):
@@ -94,6 +96,16 @@ class Failed:
     """A part that is no device and no link has failed."""
 
     fault: Fault
+
+
+@dataclass(frozen=True, slots=True)
+class Reconfigured:
+    """The rules are others from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class TryOut:
+    """Somebody has to know whether session and devices can be had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +228,8 @@ Event = (
     | AudioArrived
     | Fixed
     | Failed
+    | Reconfigured
+    | TryOut
     | RouteAppeared
     | Tick
 )

@@ -25,6 +25,7 @@ from voicekiosk.kiosk.events import (
     HangUp,
     MuteSwitched,
     PlaySound,
+    Reconfigured,
     RetryDevices,
     RouteAppeared,
     SayRequested,
@@ -32,6 +33,7 @@ from voicekiosk.kiosk.events import (
     Started,
     Stopping,
     Tick,
+    TryOut,
     UtteranceSent,
 )
 from voicekiosk.kiosk.state import NEVER, Link, Rules, State, Turn
@@ -83,6 +85,13 @@ def _decide(s: State, event: AnyEvent, now_s: float, rules: Rules, emit: Emit) -
             )
         case Failed(fault):
             return replace(s, faults=s.faults | {fault})
+        case Reconfigured():
+            return replace(s, hang_up_at_s=NEVER, session_wanted=s.session_wanted or rules.connect_on_boot)
+        case TryOut():
+            # Long enough to see it connect, even where a session is given up after the last word.
+            return replace(
+                s, session_wanted=True, hang_up_at_s=now_s + max(rules.connecting_s, rules.keep_open_s)
+            )
         case _ if isinstance(event, audio.AudioEvent):
             return _device(s, event, now_s, rules, emit)
         case _:

@@ -199,7 +199,7 @@ def name_of(state: State) -> Name:
         return Name.STARTING
     if state.microphone_live:
         return Name.LISTENING
-    if state.faults:
+    if state.faults - {Fault.CONFIG}:
         return Name.FAULT
     if state.muted:
         return Name.MUTED
@@ -219,4 +219,6 @@ def sign_of(state: State, *, warm: bool = False) -> Sign:
         return Sign.MICROPHONE_LIVE if state.link is Link.READY else Sign.MICROPHONE_LIVE_NO_LINK
     if name is Name.IDLE and warm:
         return Sign.IDLE_WARM
+    if name is Name.IDLE and Fault.CONFIG in state.faults:
+        return Sign.IDLE_CONFIG
     return Sign[name.name]

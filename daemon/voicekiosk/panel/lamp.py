@@ -30,6 +30,7 @@ class Sign(StrEnum):
     SPEAKING = "speaking"
     THINKING = "thinking"
     IDLE_WARM = "idle_warm"
+    IDLE_CONFIG = "idle_config"
     IDLE = "idle"
     STARTING = "starting"
     STOPPING = "stopping"
@@ -136,6 +137,15 @@ PATTERNS: Final[dict[Sign, Pattern]] = {
     Sign.THINKING: _blink(GREEN, "the agent is thinking", 500, 500, breathes=True),
     Sign.IDLE_WARM: _blink(
         BLUE, "ready; the microphone is open but nothing leaves the kiosk", 60, 6000, low=0.1
+    ),
+    Sign.IDLE_CONFIG: _blink(
+        WHITE,
+        "ready; the configuration file was not taken, `voicekiosk status` says why",
+        60,
+        400,
+        60,
+        4000,
+        low=0.1,
     ),
     Sign.IDLE: _steady(0.1, WHITE, "ready: press and talk"),
     Sign.STARTING: _blink(WHITE, "starting", 300, 900),

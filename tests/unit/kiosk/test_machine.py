@@ -741,3 +741,59 @@ def test_a_service_that_hears_again_is_no_longer_deaf():
     scene.wait(12)
     scene.tell(DROPPED, CONTINUED, agent.SpeechStarted())
     assert Fault.DEAF not in scene.state.faults
+
+
+# --- another configuration ---------------------------------------------------------------------
+
+
+def test_a_bad_configuration_file_keeps_nobody_from_talking_and_the_idle_lamp_shows_it():
+    scene = idle()
+    scene.tell(kiosk.Failed(Fault.CONFIG))
+    assert (scene.name, sign_of(scene.state)) == (Name.IDLE, Sign.IDLE_CONFIG)
+    scene.press()
+    scene.tell(OPENED, READY)
+    assert (scene.name, sign_of(scene.state)) == (Name.LISTENING, Sign.MICROPHONE_LIVE)
+    scene.now_s += 1.0
+    scene.release()
+    scene.wait(1.0)
+    assert scene.name is Name.THINKING
+    scene.tell(kiosk.HangUp(), kiosk.Fixed(Fault.CONFIG))
+    assert sign_of(scene.state) is Sign.IDLE
+
+
+def test_an_open_microphone_and_a_graver_fault_are_shown_before_a_bad_configuration_file():
+    scene = idle()
+    scene.tell(kiosk.Failed(Fault.CONFIG))
+    assert sign_of(scene.state, warm=True) is Sign.IDLE_WARM
+    scene.tell(kiosk.Failed(Fault.PANEL))
+    assert scene.name is Name.FAULT
+
+
+def test_a_shorter_stay_applies_to_a_session_that_is_open_already():
+    scene = speaking(keep_open_s=600.0)
+    scene.tell(agent.ReplyDone("r1", interrupted=False), DRAINED)
+    scene.rules = Rules(keep_open_s=5.0)
+    scene.tell(kiosk.Reconfigured())
+    scene.wait(6.0)
+    assert not scene.state.session_wanted
+
+
+def test_a_kiosk_that_is_to_keep_a_session_from_now_on_opens_one():
+    scene = idle()
+    scene.rules = Rules(connect_on_boot=True)
+    scene.tell(kiosk.Reconfigured())
+    assert scene.state.session_wanted
+
+
+def test_a_trial_opens_session_and_devices_for_long_enough_to_see_them_work():
+    scene = idle(keep_open_s=0.0)
+    scene.tell(kiosk.TryOut())
+    assert scene.state.session_wanted
+    assert scene.state.microphone_wanted
+    assert scene.state.speaker_wanted
+    assert not scene.state.microphone_live
+    scene.wait(5.0)
+    assert scene.state.session_wanted
+    scene.tell(READY)
+    scene.wait(6.0)
+    assert not scene.state.session_wanted
