@@ -13,7 +13,6 @@ from functools import partial
 
 from voicekiosk.agent import events as agent
 from voicekiosk.audio import events as audio
-from voicekiosk.audio.earcons import Earcon, earcon
 from voicekiosk.audio.frames import DeviceFacts
 from voicekiosk.config.diff import Changes, Effect
 from voicekiosk.config.schema import Config
@@ -24,6 +23,7 @@ from voicekiosk.kiosk.errands import Errands
 from voicekiosk.kiosk.events import Fault
 from voicekiosk.kiosk.machine import AnyEvent, step
 from voicekiosk.kiosk.parts import Factory, Parts
+from voicekiosk.kiosk.sounds import pcm_of
 from voicekiosk.kiosk.state import Rules, State, Turn, name_of, sign_of
 from voicekiosk.kiosk.stopwatch import Stopwatch
 from voicekiosk.kiosk.uplink import Uplink
@@ -36,16 +36,6 @@ logger = logging.getLogger(__name__)
 
 ECHO_GUARD_S = 0.1
 """A pre-roll never reaches back to less than this after the loudspeaker fell silent."""
-
-EARCONS: dict[kiosk.Sound, Earcon] = {
-    kiosk.Sound.TICK: "tick",
-    kiosk.Sound.OFFLINE: "offline",
-    kiosk.Sound.NO_ANSWER: "offline",
-    kiosk.Sound.KEY_REFUSED: "error",
-    kiosk.Sound.SERVICE_REFUSED: "error",
-    kiosk.Sound.MICROPHONE_GONE: "error",
-    kiosk.Sound.MUTED: "tick",
-}
 
 Observer = Callable[[AnyEvent, State, State], None]
 
@@ -289,7 +279,7 @@ class Conductor:
             return
         # Opened by `_reconcile`, which follows; what is queued before that is kept.
         self._sounding = True
-        self.parts.playback.play(earcon(EARCONS[sound]))
+        self.parts.playback.play(pcm_of(sound))
         self.parts.playback.end()
 
     def _tell_played(self, samples: int) -> None:

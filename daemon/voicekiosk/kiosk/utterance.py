@@ -32,7 +32,7 @@ class Pacer:
     The limit is 0.2 s; what is kept back of it is for a network that hands over late frames together.
     """
 
-    def __init__(self, burst_samples: int = RATE_HZ * 12 // 100) -> None:
+    def __init__(self, burst_samples: int = RATE_HZ * 15 // 100) -> None:
         self._burst = burst_samples
         self._level = float(burst_samples)
         self._at_s = float("-inf")
