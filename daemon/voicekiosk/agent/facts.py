@@ -18,6 +18,18 @@ class LinkState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Ending:
+    """How a socket ended, in the service's own words, for its support."""
+
+    close_code: int | None
+    """None when no close frame came."""
+    close_reason: str
+    error_code: str
+    """Of the last `session.error`; empty when there was none."""
+    error_message: str
+
+
+@dataclass(frozen=True, slots=True)
 class LinkFacts:
     """The state of the connection, for `status`. Times are time.monotonic() seconds."""
 
@@ -36,3 +48,5 @@ class LinkFacts:
     resumed: int
     continued: int
     skipped: dict[str, int] = field(default_factory=dict)
+    ending: Ending | None = None
+    """How the last socket ended; None while there is one, or none was opened since."""

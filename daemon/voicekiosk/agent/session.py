@@ -10,11 +10,13 @@ seconds, and values come out in the order in which they have to be carried out.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
 from voicekiosk.agent import events, wire
 from voicekiosk.agent.events import AgentEvent, Cause
+from voicekiosk.agent.facts import Ending
 from voicekiosk.agent.failures import Failure, Remedy, of_close, of_error
 from voicekiosk.agent.memory import Memory
 from voicekiosk.agent.settings import changed_settings, first_settings
@@ -83,9 +85,14 @@ Outputs = tuple[Output, ...]
 class Session:
     """The protocol's rules from the client's side (checklist 12.1), as pure logic."""
 
-    def __init__(self, config: Config) -> None:
-        """Prepare for conversations with this configuration."""
+    def __init__(self, config: Config, hide: Callable[[str], object] = str) -> None:
+        """Prepare for conversations with this configuration; `hide` is told each token that must not be."""
         self._config = config
+        self._hide = hide
+        # The settings that the service knows of.
+        self._told = config.agent
+        self.ending: Ending | None = None
+        """How the last socket ended; None while there is one, or none was opened since."""
         self.phase = Phase.CLOSED
         self.session_id = ""
         self.skipped: Counter[str] = Counter()
@@ -129,6 +136,7 @@ class Session:
 
     def attempt(self, now_s: float) -> Attempt:
         """Say how the next socket is to be opened: resuming at most once a drop, within the window."""
+        self.ending = None
         network = self._config.network
         in_window = now_s - self._dropped_s <= network.resume_window_s
         if network.resume == "never" or not self.session_id or not in_window:
@@ -146,7 +154,7 @@ class Session:
             return (Send(wire.encode_resume(self.session_id)),)
         self.phase = Phase.CONFIGURING
         self._deadline_s = now_s + self._config.network.ready_timeout_s
-        agent = self._config.agent
+        self._told = agent = self._config.agent
         self._carried = self.memory.carried() if self._had_session else ""
         voice = "" if agent.voice == self._refused_voice else agent.voice
         settings = first_settings(agent, voice=voice, carried=self._carried, greet=not self._had_session)
@@ -165,6 +173,8 @@ class Session:
         self._deadline_s = None
         self.lived_s = None if self._ready_s is None else now_s - self._ready_s
         was_ready = phase is Phase.READY
+        error = self._error or wire.SessionError()
+        self.ending = Ending(code, reason, error.code, error.message)
         self._turns.broken_off()
         if phase is Phase.ENDING:
             self._forget_session()
@@ -267,10 +277,16 @@ class Session:
 
     def reconfigure(self, config: Config) -> Outputs:
         """Take a new configuration; a running session is told what it can take on."""
-        old, self._config = self._config.agent, config
-        if not self.ready:
+        self._config = config
+        return self._tell_changes()
+
+    def _tell_changes(self) -> Outputs:
+        """Tell a running session what differs from what it was told; another agent waits for its own."""
+        old, new = self._told, self._config.agent
+        if not self.ready or old.agent_id != new.agent_id:
             return ()
-        settings = changed_settings(old, config.agent, carried=self._carried)
+        self._told = new
+        settings = changed_settings(old, new, carried=self._carried)
         return (Send(wire.encode_update(settings)),) if settings else ()
 
     # Frames
@@ -309,6 +325,7 @@ class Session:
     def _session_ready(self, event: wire.SessionReady, now_s: float) -> Outputs:
         self.session_id = event.session_id
         self._resume_token = event.resume_token
+        self._hide(event.resume_token)
         resumed = self.phase is Phase.RESUMING
         if self.phase not in (Phase.CONFIGURING, Phase.RESUMING):
             return ()
@@ -319,6 +336,8 @@ class Session:
         self._had_session = True
         if self._end_when_ready:
             return self._send_end(now_s)
+        # What was changed while the session was on its way.
+        changes = self._tell_changes()
         ready = events.Ready(event.session_id, resumed=resumed, continued=continued)
         if continued and self._config.agent.agent_id:
             # A stored agent keeps its prompt and greeting at the service: the echo is the only way to
@@ -326,8 +345,8 @@ class Session:
             self._turns.greeting_unwanted = bool(event.config.greeting)
             if self._carried and event.config.system_prompt:
                 prompt = event.config.system_prompt + self._carried
-                return (Send(wire.encode_update({"system_prompt": prompt})), ready)
-        return (ready,)
+                return (*changes, Send(wire.encode_update({"system_prompt": prompt})), ready)
+        return (*changes, ready)
 
     def _session_ended(self, event: wire.SessionEnded, now_s: float) -> Outputs:
         self._ended = True

@@ -635,3 +635,56 @@ def test_in_any_order_the_rules_of_the_first_message_and_of_the_end_hold(sequenc
             assert (
                 talk.session.next_deadline_s is not None or Close(suspect=True) in outputs or action == "tick"
             )
+
+
+def test_what_changed_while_the_session_was_on_its_way_is_told_once_it_is_ready():
+    talk = Talk({"system_prompt": "old"})
+    talk.connect()
+    assert talk.session.reconfigure(Config(agent=Agent(system_prompt="new", volume=5, voice="eve"))) == ()
+    talk.hear(**READY)
+    assert talk.sent[1]["session"] == {"system_prompt": "new", "output": {"volume": 5}}
+    assert isinstance(talk.out[-1], events.Ready)
+
+
+def test_what_changed_during_a_drop_is_told_to_the_resumed_session():
+    talk = Talk()
+    talk.ready()
+    talk.drop()
+    talk.session.reconfigure(Config(agent=Agent(keyterms=("Rembrandt",))))
+    talk.ready()
+    assert [message["type"] for message in talk.sent] == [
+        "session.update",
+        "session.resume",
+        "session.update",
+    ]
+    assert talk.sent[-1]["session"] == {"input": {"keyterms": ["Rembrandt"]}}
+
+
+def test_a_running_session_is_told_nothing_of_another_agent():
+    talk = Talk({"system_prompt": "old"})
+    talk.ready()
+    assert talk.session.reconfigure(Config(agent=Agent(agent_id="stored"))) == ()
+    assert talk.session.reconfigure(Config(agent=Agent(system_prompt="old"))) == ()
+
+
+def test_every_resume_token_is_handed_over_to_be_hidden():
+    hidden: list[str] = []
+    session = Session(Config(), hidden.append)
+    session.connected(session.attempt(0.0), 0.0)
+    session.received(json.dumps(READY).encode(), 0.0)
+    session.received(json.dumps(READY | {"resume_token": "token-2"}).encode(), 0.0)
+    assert hidden == ["token-1", "token-2"]
+
+
+def test_how_a_socket_ended_is_kept_until_the_next_attempt():
+    talk = Talk()
+    talk.ready()
+    assert talk.session.ending is None
+    talk.hear("session.error", code="server_error", message="oh")
+    talk.drop(1011, "oh no")
+    ending = talk.session.ending
+    assert ending is not None
+    assert (ending.close_code, ending.close_reason) == (1011, "oh no")
+    assert (ending.error_code, ending.error_message) == ("server_error", "oh")
+    talk.connect()
+    assert talk.session.ending is None
