@@ -28,17 +28,18 @@ class AgentClient:
         credential: Callable[[], str | None],
         on_event: Callable[[AgentEvent], None],
         rng: random.Random | None = None,
+        hide: Callable[[str], object] = str,
     ) -> None:
         """Prepare without connecting.
 
         `credential` is asked at each attempt, so a new key is used without a restart. `on_event` is
-        called in the event loop and must not block.
+        called in the event loop and must not block. `hide` is told each token that must not be.
         """
         self._config = config
         self._credential = credential
         self._on_event = on_event
         self._rng = rng or random.Random()  # noqa: S311  # spreads reconnects, guards nothing
-        self._session = Session(config)
+        self._session = Session(config, hide)
         self._ladder = self._new_ladder()
         self._resolver = Resolver()
         self._link: Link | None = None
@@ -179,6 +180,7 @@ class AgentClient:
             resumed=self._resumed,
             continued=self._continued,
             skipped=dict(self._session.skipped),
+            ending=self._session.ending,
         )
 
     # The loop
@@ -219,8 +221,7 @@ class AgentClient:
             pause_s = self._ladder.failed(outcome, now_s, lived_s=self._session.lived_s)
             self._retry_at_s = now_s + pause_s
             self._enter(LinkState.WAITING)
-            log.log(
-                logging.INFO if self._ladder.attempts <= 1 else logging.DEBUG,
+            log.debug(
                 "no session (%s): %s; next attempt in %.1f s",
                 outcome.cause,
                 outcome.detail,
@@ -331,7 +332,7 @@ class AgentClient:
         self._continued += ready.continued
         self._enter(LinkState.READY)
         how = "resumed" if ready.resumed else "continued in a fresh one" if ready.continued else "new"
-        log.info("session %s ready (%s)", ready.session_id, how)
+        log.debug("session %s ready (%s)", ready.session_id, how)
 
     def _arm(self) -> None:
         """Have `_tick` called at the session's deadline; costs nothing while that stays the same."""
@@ -366,7 +367,7 @@ class AgentClient:
         refused = events.Refused(failure.code, failure.detail, failure.cause)
         if failure.cause is Cause.KEY:
             self._refusal, self._refused_key = refused, self._credential()
-        log.error("the service refuses: %s", failure.detail)
+        log.debug("the service refuses: %s", failure.detail)
         return refused
 
     def _host(self) -> str:
