@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Callable
 
 from voicekiosk.agent import events
@@ -11,8 +12,9 @@ from voicekiosk.agent.events import AgentEvent, Cause
 from voicekiosk.agent.facts import LinkFacts, LinkState
 from voicekiosk.agent.failures import Failure, Remedy
 from voicekiosk.agent.ladder import Ladder
+from voicekiosk.agent.lead import Lead
 from voicekiosk.agent.link import CLOSE_TIMEOUT_S, Link
-from voicekiosk.agent.opening import Progress, Target, checked_key, open_link, tls_context
+from voicekiosk.agent.opening import Progress, Target, checked_key, host_name, open_link, warm_up
 from voicekiosk.agent.session import Attempt, Close, Note, Outputs, Send, Session
 from voicekiosk.config.schema import Config
 
@@ -42,6 +44,7 @@ class AgentClient:
         self._session = Session(config, hide)
         self._ladder = self._new_ladder()
         self._resolver = Resolver()
+        self._lead = Lead()
         self._link: Link | None = None
         self._task: asyncio.Task[None] | None = None
         self._wanted = False
@@ -154,12 +157,7 @@ class AgentClient:
 
     def warm_up(self) -> None:
         """Do now what the first connection would have to wait for: reading certificates takes a while."""
-        try:
-            target = Target.of(self._config)
-            if target.uri.secure:
-                tls_context(target.ca_file)
-        except LinkError as error:
-            log.warning("%s", error)
+        warm_up(self._config)
 
     def facts(self) -> LinkFacts:
         """Return what is known about the connection."""
@@ -167,7 +165,7 @@ class AgentClient:
         return LinkFacts(
             state=self._state,
             since_s=self._since_s,
-            host=self._host(),
+            host=host_name(self._config),
             session_id=self._session.session_id,
             attempt=self._ladder.attempts,
             cause=None if failure is None else failure.cause,
@@ -318,6 +316,14 @@ class AgentClient:
                         self._link.close()
                 case Note():
                     log.warning("%s", output.text)
+                case events.ReplyAudio():
+                    self._emit(output)
+                    rest_s = self._lead.audio_came(len(output.pcm) // 2, self._now_s())
+                    if rest_s and self._link is not None:
+                        self._link.rest(rest_s)
+                case events.ReplyStarted() | events.SpeechStarted():
+                    self._lead.reset()
+                    self._emit(output)
                 case events.Ready():
                     self._got_ready(output)
                     self._emit(output)
@@ -370,12 +376,6 @@ class AgentClient:
         log.debug("the service refuses: %s", failure.detail)
         return refused
 
-    def _host(self) -> str:
-        try:
-            return Target.of(self._config).host
-        except LinkError:
-            return ""
-
     def _new_ladder(self) -> Ladder:
         network = self._config.network
         return Ladder(
@@ -384,7 +384,8 @@ class AgentClient:
 
     @staticmethod
     def _now_s() -> float:
-        return asyncio.get_running_loop().time()
+        # The clock of the event loop, without asking which loop that is.
+        return time.monotonic()
 
 
 async def _happens(event: asyncio.Event, within_s: float) -> bool:

@@ -96,6 +96,7 @@ class Link(asyncio.Protocol):
         self._beat_due_s = 0.0
         self._beat_timer: asyncio.TimerHandle | None = None
         self._close_timer: asyncio.TimerHandle | None = None
+        self._rest_timer: asyncio.TimerHandle | None = None
         self._end_reason = ""
         self.opened: asyncio.Future[None] = self._loop.create_future()
         """Done when the handshake is; raises LinkError when it failed."""
@@ -136,6 +137,17 @@ class Link(asyncio.Protocol):
         if interval_s != self._ping_interval_s:
             self._ping_interval_s = interval_s
             self._schedule_beat()
+
+    def rest(self, seconds: float) -> None:
+        """Leave the socket unread for a moment; what comes meanwhile is read in one go."""
+        if self._transport is not None and self._rest_timer is None:
+            self._transport.pause_reading()
+            self._rest_timer = self._loop.call_later(seconds, self._read_on)
+
+    def _read_on(self) -> None:
+        self._rest_timer = None
+        if self._transport is not None:
+            self._transport.resume_reading()
 
     def close(self) -> None:
         """Close politely, for a link that answers; it is gone within a second either way."""
@@ -181,10 +193,11 @@ class Link(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Say how it ended."""
-        for timer in (self._beat_timer, self._close_timer):
+        for timer in (self._beat_timer, self._close_timer, self._rest_timer):
             if timer is not None:
                 timer.cancel()
-        self._beat_timer = self._close_timer = None
+        self._beat_timer = self._close_timer = self._rest_timer = None
+        self._transport = None
         self._websocket.receive_eof()
         received = self._websocket.close_rcvd
         if received is not None:

@@ -118,6 +118,8 @@ class Memory:
         return next((turn for turn in reversed(self._turns) if turn.reply_id == reply_id), None)
 
     def _reply(self, reply_id: str) -> _Turn:
+        if self._turns and self._turns[-1].reply_id == reply_id:
+            return self._turns[-1]
         turn = self._find(reply_id)
         if turn is None:
             turn = _Turn(reply_id)

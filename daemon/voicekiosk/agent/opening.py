@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -55,6 +56,22 @@ class Progress:
 
     stage: str = "looking up the name"
     cause: Cause = Cause.DNS
+
+
+def host_name(config: Config) -> str:
+    """Return the host that a configuration names; empty when its address is none."""
+    try:
+        return Target.of(config).host
+    except LinkError:
+        return ""
+
+
+def warm_up(config: Config) -> None:
+    """Make the TLS settings now, so that the first connection does not wait for it."""
+    with suppress(LinkError):  # the first attempt will say what is wrong
+        target = Target.of(config)
+        if target.uri.secure:
+            tls_context(target.ca_file)
 
 
 def checked_key(key: str | None) -> str:

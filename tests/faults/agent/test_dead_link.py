@@ -5,6 +5,7 @@ Run this file to see the times over many cuts: `python tests/faults/agent/test_d
 
 # ruff: noqa: T201  # its processes talk over standard output
 import asyncio
+import contextlib
 import json
 import os
 import shutil
@@ -130,12 +131,14 @@ def test_a_pulled_cable_is_noticed_and_the_session_comes_back(cable, mode):
 
 async def serve_far_end() -> None:
     from websockets.asyncio.server import ServerConnection, serve
+    from websockets.exceptions import ConnectionClosed
 
     async def talk(websocket: ServerConnection) -> None:
         await websocket.recv()
         await websocket.send('{"type":"session.ready","session_id":"s","resume_token":""}')
-        async for _ in websocket:
-            pass
+        with contextlib.suppress(ConnectionClosed):
+            async for _ in websocket:
+                pass
 
     async with serve(talk, FAR, PORT, compression=None, ping_interval=None):
         print(json.dumps({"word": "serving"}), flush=True)

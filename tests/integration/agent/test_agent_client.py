@@ -321,3 +321,40 @@ async def test_a_message_of_ten_megabytes_comes_through():
         client.open()
         assert len((await heard.wait_for(events.ReplyAudio)).pcm) == 8 * 1024 * 1024
         await client.close()
+
+
+async def test_a_reply_far_ahead_of_the_loudspeaker_is_read_with_rests_and_whole():
+    chunks = [bytes([number % 251, number // 251]) * 240 for number in range(600)]
+
+    async def script(peer: Peer) -> None:
+        await peer.hear()
+        await peer.say(READY, {"type": "reply.started", "reply_id": "r"})
+        for chunk in chunks:
+            data = base64.b64encode(chunk).decode()
+            await peer.say({"type": "reply.audio", "reply_id": "r", "data": data})
+        await peer.say({"type": "reply.done", "reply_id": "r", "status": "completed"})
+        await until_ended(peer)
+
+    heard = Listener()
+    async with ScriptedAgent(script) as server:
+        client = client_for(server, heard)
+        client.open()
+        await heard.wait_for(events.ReplyDone)
+        await client.close()
+    assert b"".join(event.pcm for event in heard.of(events.ReplyAudio)) == b"".join(chunks)
+
+
+async def test_a_connection_that_breaks_while_reading_rests_is_noticed():
+    async def script(peer: Peer) -> None:
+        await peer.hear()
+        await peer.say(READY, {"type": "reply.started", "reply_id": "r"})
+        data = base64.b64encode(bytes(48_000)).decode()
+        await peer.say({"type": "reply.audio", "reply_id": "r", "data": data})
+        peer.websocket.transport.abort()
+
+    heard = Listener()
+    async with ScriptedAgent(script, be_ready) as server:
+        client = client_for(server, heard)
+        client.open()
+        assert (await heard.wait_for(events.Ready, 2)).resumed
+        await client.close()
