@@ -9,6 +9,8 @@ import select
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Protocol
 
 from voicekiosk.audio.pcm import OpenPcm
@@ -90,7 +92,7 @@ class DeviceOwner(ABC):
     def __init__(self, name: str, clock: Callable[[], float], bell: Bell | None = None) -> None:
         self._clock = clock
         self._bell: Bell = bell or EventBell()
-        self._thread = threading.Thread(target=self.run, name=name, daemon=True)
+        self._thread = threading.Thread(target=self._thread_main, name=name, daemon=True)
         # Wishes: written by any thread, read by the owner's after each ring.
         self._wanted = False
         self._stopping = False
@@ -130,6 +132,10 @@ class DeviceOwner(ABC):
         two means that opening or closing hangs in the driver, or that the thread has died.
         """
         return None if self._resting else now_s - self._progress_s
+
+    def _thread_main(self) -> None:
+        _tell_kernel(self._thread.name)
+        self.run()
 
     def run(self) -> None:
         """Be the owner, until `stop`."""
@@ -216,3 +222,9 @@ class DeviceOwner(ABC):
                 return
             self._rest(left_s)
             self._attend()
+
+
+def _tell_kernel(name: str) -> None:
+    """Let `top -H` and whatever else lists threads show this one's name."""
+    with suppress(OSError), Path(f"/proc/self/task/{threading.get_native_id()}/comm").open("w") as comm:
+        comm.write(name)
