@@ -211,6 +211,7 @@ class Connection(asyncio.Protocol):
             self._socket.close(1011, "internal error")
         self._socket.flush()
         self._set_timer()
+        self._simulator.wake_waiters()
         if not self._socket.open and (self._watch is None or self._watch.cancelled()):
             self._watch = self._loop.call_later(CLOSE_TIMEOUT_S, self._transport.abort)
 
@@ -248,7 +249,6 @@ class Connection(asyncio.Protocol):
                     self._later(fault.delay_ms / 1000, fault)
                 else:
                     self._pending_faults.append(fault)
-        self._simulator.wake_waiters()
 
     def _later(self, delay_s: float, fault: Fault) -> None:
         wall_s = delay_s / self._simulator.settings.speed

@@ -62,6 +62,7 @@ class Reply:
     lead: int = 0  # chunks of silence at the beginning
     total: int = 0
     sent: int = 0
+    begun: bool = False  # the first chunks have gone out, at start_s
     start_s: float = 0.0
     period_s: float = 0.0
     burst: int = 0
@@ -194,6 +195,8 @@ class Speaker:
         self.finish(reply, now_s, "interrupted")
 
     def _pump(self, reply: Reply, now_s: float) -> None:
+        if not reply.begun:
+            reply.begun, reply.start_s = True, now_s
         due = reply.due(now_s)
         if reply.stale is not None:
             due = min(due, reply.sent + reply.stale)
