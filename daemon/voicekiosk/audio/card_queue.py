@@ -112,8 +112,10 @@ class CardQueue:
     def write(self, block: NDArray[np.int16], samples: int) -> bool:
         """Queue `block`, which carries `samples`; return whether the card had run dry before it."""
         dry = False
+        # Kept until the card has taken it: what a lost card did not take, the next one can have.
+        self._rest, self._rest_samples = block, samples
         while len(block):
-            taken = self.pcm.write(self._frames_of(block))
+            taken = self.pcm.write(self._frames_of(block[: self.pcm.facts.buffer_frames]))
             if taken == XRUN:
                 if dry:
                     name = self.pcm.facts.setting
@@ -129,7 +131,7 @@ class CardQueue:
             self.written_frames += taken
             self.running = True
             block, samples = block[taken:], samples - carried
-        self._rest, self._rest_samples = block, samples
+            self._rest, self._rest_samples = block, samples
         return dry
 
     def write_silence(self, frames: int) -> bool:
@@ -145,6 +147,10 @@ class CardQueue:
         rest = self._rest, self._rest_samples
         self._rest, self._rest_samples = np.empty(0, np.int16), 0
         return rest
+
+    def give_back(self, block: NDArray[np.int16], samples: int) -> None:
+        """Have `push` queue what another card did not take."""
+        self._rest, self._rest_samples = block, samples
 
     def stop(self) -> None:
         """Stop the card at once, forget what it holds, and make it ready to start again."""

@@ -17,6 +17,7 @@ from types import ModuleType
 
 import alsaaudio
 import numpy as np
+from numpy.typing import NDArray
 
 from voicekiosk.audio.card_queue import CardQueue
 from voicekiosk.audio.devices import SYSFS
@@ -116,7 +117,9 @@ class Playback(DeviceOwner):
         self._stop_at = 0
         # Where the fade of a flush ends, and when it is cut off.
         self._flushing: tuple[int, float] | None = None
-        # Samples heard and lost on cards that are closed again.
+        # What a card that was lost did not take any more, for the next one.
+        self._unwritten: tuple[NDArray[np.int16], int] = (np.empty(0, np.int16), 0)
+        # Samples heard on cards that are closed again.
         self._heard_before = 0
         self._played_samples = 0
         self._discarded_samples = 0
@@ -192,9 +195,13 @@ class Playback(DeviceOwner):
 
     def _serve(self, pcm: OpenPcm) -> None:
         card = CardQueue(pcm, self._settings)
-        if self._speech is None or self._speech.rate_hz != card.rate_hz:
-            self._discarded_samples += self._speech.held_samples if self._speech is not None else 0
+        if self._speech is not None and self._speech.rate_hz == card.rate_hz:
+            card.give_back(*self._unwritten)
+        else:
+            held_samples = self._speech.held_samples if self._speech is not None else 0
+            self._discarded_samples += held_samples + self._unwritten[1]
             self._speech = Speech(card.rate_hz)
+        self._unwritten = (np.empty(0, np.int16), 0)
         # Polled between replies for nothing but errors, which is how an unplugged card shows.
         alarms = [(fd, 0) for fd, _ in pcm.descriptors()]
         self._heard_before = self._played_samples
@@ -231,11 +238,14 @@ class Playback(DeviceOwner):
     def _attend(self) -> None:
         """Answer a flush without a card."""
         if self._queue.collect(self._clock()):
+            self._unwritten = (np.empty(0, np.int16), 0)
             self._forget_reply()
             self._answer_flush()
 
     def _leave(self, card: CardQueue) -> None:
         """Settle what is open with a card that is lost or about to be closed: it is silent now."""
+        if self._wanted:
+            self._unwritten = card.take_back()
         card.abandon()
         self._account(card)
         self._lead_frames = 0
