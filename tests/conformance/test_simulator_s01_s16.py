@@ -4,10 +4,10 @@ import asyncio
 import time
 
 import pytest
+from tests.rigs.plain_client import PlainClient, calm, request, settings, tone
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from tests.rigs.plain_client import PlainClient, calm, request, settings, tone
 from voicekiosk.simulator import Simulator
 
 VOICES = "alba, anna, charles, estelle, eve, george, giovanni, iris, jane, jean, juergen, lola, mary, michael, paul, rafael, reid, vera"

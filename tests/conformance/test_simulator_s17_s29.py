@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-
 from tests.rigs.plain_client import SILENCE, PlainClient, calm, settings, tone
+
 from voicekiosk.simulator import Simulator
 
 RATE = 24000

@@ -6,8 +6,8 @@ from datetime import datetime
 
 import numpy as np
 import pytest
-
 from tests.rigs.plain_client import SPEED, PlainClient, calm, request, settings, tone
+
 from voicekiosk.simulator import Answer, Call, Simulator
 
 WEATHER = {"type": "function", "name": "weather", "timeout_seconds": 20}
@@ -138,7 +138,7 @@ async def test_s32_several_calls_in_one_reply_wait_for_all_results():
 
 async def test_s32_chained_calls_each_have_a_reply():
     def agent(heard):
-        if heard.reason == "turn" or len(heard.results) and heard.results[0].result == '"first"':
+        if heard.reason == "turn" or (len(heard.results) and heard.results[0].result == '"first"'):
             return Answer(calls=(Call("weather"),))
         return "done"
 

@@ -37,6 +37,7 @@ class Heard:
     instructions: str | None = None
     system_prompt: str = ""
     tools: tuple[str, ...] = ()
+    rounds: int = 0  # tool rounds of this turn that are done, 1 with the first results
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,6 @@ class Script:
     def __init__(self, rules: tuple[Rule, ...], *, speaks: bool = False) -> None:
         self._rules = rules
         self._speaks = speaks
-        self._chained = False
 
     def hears(self, turn: int) -> str:
         """Return the text that the user's turn of this number, from 1, is taken for; empty is none."""
@@ -95,14 +95,12 @@ class Script:
             return parrot(heard, speaks=self._speaks)
         rule = self._rule(heard.turn)
         if heard.reason == "turn":
-            self._chained = False
             if rule.silent:
                 return None
             if rule.calls:
                 return Answer(calls=_calls(rule.calls))
             return Answer(_filled(rule.says, heard)) if rule.says else parrot(heard, speaks=self._speaks)
-        if rule.then_calls and not self._chained:
-            self._chained = True
+        if rule.then_calls and heard.rounds == 1:
             return Answer(calls=_calls(rule.then_calls))
         return Answer(_filled(rule.then, heard)) if rule.then else parrot(heard)
 

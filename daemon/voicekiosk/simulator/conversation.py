@@ -76,6 +76,7 @@ class Conversation:
         self._flushes: deque[Callable[[float], None]] = deque(maxlen=20)  # held back until a tool's result
         self._deferred = False  # an utterance was complete before an uninterruptible reply was
         self._content_used = False
+        self._rounds = 0
         self._odd = False  # speech came while a tool ran (3.4)
         self._timing = TurnTiming(scenario.turn, scenario.barge_in, rng)
 
@@ -208,7 +209,9 @@ class Conversation:
             self._flushes.popleft()(now_s)
         why: Reason = "results" if reason == "results" else "timeout"
         text = self._settings.tools.apology if why == "timeout" else self._last_heard.text
-        self._answer(replace(self._last_heard, reason=why, results=results, text=text), now_s)
+        self._rounds += 1
+        heard = replace(self._last_heard, reason=why, results=results, text=text, rounds=self._rounds)
+        self._answer(heard, now_s)
 
     def _void(self, reply: Reply) -> None:
         self.tools.interrupted(reply)
@@ -374,6 +377,7 @@ class Conversation:
         text = told or " ".join(words_of(samples))
         self.next_text = ""
         self.turn_number += 1
+        self._rounds = 0
         facts = {
             "turn": self.turn_number,
             "start": ear.start(),

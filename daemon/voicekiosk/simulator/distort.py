@@ -27,7 +27,11 @@ class Distortion:
         events, kind = self._events, frame["type"]
         if kind in events.withhold:
             return []
-        out = {key: value for key, value in frame.items() if f"{kind}.{key}" not in events.strip}
+        out = {
+            key: value
+            for key, value in frame.items()
+            if f"{kind}.{key}" not in events.strip and f"{kind}.{key}={value}" not in events.strip
+        }
         if events.timestamps == "float":
             out["timestamp"] = round(timestamp, 6)
         elif events.timestamps == "iso":

@@ -34,6 +34,7 @@ class Door(Table, frozen=True, kw_only=True):
 
     http_status: int = 0  # refuse the upgrade with this status; 0 upgrades
     refuse: str = ""  # answer the first message with this error code; "silence" never answers
+    refuse_credentials: bool = False
     times: int = 0  # only the first N connections are treated so; 0 is all
     max_sessions: int = 0  # more open or un-ended sessions than this: concurrency_exceeded; 0 is no limit
     agent_timeout_s: float = 10.0
@@ -147,7 +148,7 @@ class Events(Table, frozen=True, kw_only=True):
 
     withhold: tuple[str, ...] = ()  # types never sent
     repeat: tuple[str, ...] = ()  # types sent twice
-    strip: tuple[str, ...] = ()  # "type.field" left out
+    strip: tuple[str, ...] = ()  # "type.field" or "type.field=value" left out
     unknown: bool = False  # unknown types and fields in between
     shuffle: bool = False  # random order of fields
     timestamps: Literal["float", "iso", "none"] = "float"

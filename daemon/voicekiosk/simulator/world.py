@@ -119,6 +119,8 @@ class World:
 
     def admit(self, authorization: str | None, query_token: str | None, host: str, now_s: float) -> Admission:
         """Look at what a connection brought; `how` is None when it is refused."""
+        if self.scenario.door.refuse_credentials:
+            return Admission(None)
         return replace(self._admit(authorization, query_token, now_s), region=region_of_host(host))
 
     def _admit(self, authorization: str | None, query_token: str | None, now_s: float) -> Admission:
