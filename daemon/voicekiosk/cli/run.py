@@ -32,13 +32,17 @@ def run(args: argparse.Namespace) -> int:
     # numpy's BLAS would start a thread a core, for products that fit one core's cache.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+    from voicekiosk.config.last_good import LastGood
     from voicekiosk.config.live import LiveConfig
     from voicekiosk.service import journal
 
-    live = LiveConfig(args.config.absolute())
+    journal.configure()
+    store = LastGood.from_environment()
+    kept = store.read()
+    live = LiveConfig(args.config.absolute(), kept.config if kept is not None else None)
     journal.configure(live.last_good.log.level)
 
     from voicekiosk.kiosk.daemon import run as run_daemon
 
-    run_daemon(live)
+    run_daemon(live, store=store, kept=kept)
     return 0

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from voicekiosk.config import model
-from voicekiosk.config.render import toml
+from voicekiosk.config.render import hidden, toml
 from voicekiosk.config.schema import Config
 from voicekiosk.config.secrets import masked
 
@@ -98,6 +98,7 @@ EFFECTS: dict[str, Effect] = {
     "network.carry_turns": Effect.AT_ONCE,
     "network.proxy": Effect.RECONNECT,
     "network.ca_file": Effect.RECONNECT,
+    "apply.confirm_within_s": Effect.AT_ONCE,
     "log.level": Effect.AT_ONCE,
     "log.transcripts": Effect.AT_ONCE,
 }
@@ -115,6 +116,11 @@ class Change:
     def __str__(self) -> str:
         """Return the line that `config diff` prints, secrets hidden."""
         return f"{self.key}: {_shown(self.old)} → {_shown(self.new)} ({self.effect})"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the change for JSON, secrets hidden."""
+        old, new = hidden(self.old), hidden(self.new)
+        return {"key": self.key, "old": old, "new": new, "effect": self.effect.value, "text": str(self)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,7 @@ class LiveConfig:
         # The configuration in force, and the content it came from (None: `fallback`).
         self.last_good = fallback or Config()
         self.source_hash: str | None = None
+        self.source: bytes | None = None
         # What is wrong with the file as it is now: warnings only, unless its last change was refused.
         self.problems: tuple[Problem, ...] = ()
         # The content that was last looked at, good or bad; None if it could not be read.
@@ -86,7 +87,15 @@ class LiveConfig:
             return self._reject(tuple(replace(p, severity=Severity.ERROR) for p in problems))
         changes = compare(self.last_good, config)
         self.last_good, self.source_hash, self.problems = config, seen, tuple(problems)
+        self.source = raw
         return Accepted(config, changes, self.problems)
+
+    def put_back(self, config: Config, problem: Problem) -> Accepted:
+        """Have `config` in force again in place of what the file says, because of `problem`."""
+        changes = compare(self.last_good, config)
+        self.last_good, self.source_hash, self.source = config, None, None
+        self.problems = (problem,)
+        return Accepted(config, changes, ())
 
     def _reject(self, problems: tuple[Problem, ...]) -> Rejected | Unchanged:
         if problems == self.problems:

@@ -37,9 +37,9 @@ def toml_key(name: str) -> str:
 
 def effective(config: Config) -> dict[str, Any]:
     """Return every key and its value as plain data, secrets hidden."""
-    hidden = _hidden(msgspec.to_builtins(config))
-    assert isinstance(hidden, dict)  # noqa: S101 - a table gives a dict
-    return hidden
+    values = hidden(msgspec.to_builtins(config))
+    assert isinstance(values, dict)  # noqa: S101 - a table gives a dict
+    return values
 
 
 def render_effective(config: Config) -> str:
@@ -68,14 +68,15 @@ def _table(lines: list[str], table: model.Table, values: dict[str, Any], path: t
             _table(lines, field.kind, values[field.name], (*path, field.name))
 
 
-def _hidden(value: Any) -> Any:
+def hidden(value: Any) -> Any:
+    """Return plain data with everything hidden that looks like a secret."""
     match value:
         case str():
             return masked(value)
         case dict():
-            return {name: _hidden(inner) for name, inner in value.items()}
+            return {name: hidden(inner) for name, inner in value.items()}
         case list() | tuple():
-            return [_hidden(inner) for inner in value]
+            return [hidden(inner) for inner in value]
         case _:
             return value
 

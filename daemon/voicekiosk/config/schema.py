@@ -313,6 +313,20 @@ class Network(Table, frozen=True):
     ] = ""
 
 
+class Apply(Table, frozen=True):
+    """How a changed configuration is taken up."""
+
+    confirm_within_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=3600,
+            description="go back by itself if the kiosk cannot talk then and nobody has said "
+            "`voicekiosk config confirm`; 0: never",
+        ),
+    ] = 0.0
+
+
 class Log(Table, frozen=True):
     """The journal."""
 
@@ -333,4 +347,7 @@ class Config(Table, frozen=True):
         Conversation, Meta(description="how long each part of a conversation may take")
     ] = field(default_factory=Conversation)
     network: Annotated[Network, Meta(description="the way to the service")] = field(default_factory=Network)
+    apply: Annotated[Apply, Meta(description="how a changed configuration is taken up")] = field(
+        default_factory=Apply
+    )
     log: Annotated[Log, Meta(description="the journal")] = field(default_factory=Log)

@@ -1,21 +1,30 @@
-"""What is told about the conversation: to the journal, to systemd, to whoever watches the control socket."""
+"""What is told about the conversation: to the journal, to systemd, to whoever watches the control socket.
+
+The journal gets one line for each thing that matters to whoever looks after the kiosk, at INFO or
+above, with fields to find it by; the steps in between are at DEBUG. Never what people said unless the
+configuration allows it, and never a key, a token or audio.
+"""
 
 import logging
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from voicekiosk.agent import events as agent
+from voicekiosk.agent.facts import Ending, LinkFacts
 from voicekiosk.audio import events as audio
 from voicekiosk.kiosk import events as kiosk
 from voicekiosk.kiosk.machine import AnyEvent
-from voicekiosk.kiosk.state import Name, State, name_of
+from voicekiosk.kiosk.state import Link, Name, State, name_of
 from voicekiosk.panel.gestures import DoubleTapped, LongPressed, Pressed, Released
 from voicekiosk.service.notify import Notifier
 from voicekiosk.service.protocol import Topic
 from voicekiosk.service.status import Caption, Event
+from voicekiosk.service.support import SessionFailure, log_session_failure
 
 logger = logging.getLogger("voicekiosk.kiosk")
 
 Publish = Callable[[Topic, object], None]
+Value = str | float | bool | None
 
 IN_WORDS = {
     Name.STARTING: "starting",
@@ -36,65 +45,76 @@ class Chronicle:
     """Observes every step of the state machine. Belongs to the event loop's thread."""
 
     def __init__(
-        self, notifier: Notifier, publish: Publish, reason: Callable[[State], str], *, transcripts: bool
+        self,
+        notifier: Notifier,
+        publish: Publish,
+        reason: Callable[[State], str],
+        link: Callable[[], LinkFacts],
+        *,
+        transcripts: bool,
     ) -> None:
         """Tell `notifier` and `publish`; `reason(state)` says in words what is wrong."""
         self._notifier = notifier
         self._publish = publish
         self._reason = reason
+        self._link = link
         self.transcripts = transcripts
         self._session_id = ""
-        self._user_text = ""
+        self._opened_at: datetime | None = None
+        self._state_name = Name.STARTING
         self._problem = ""
+        # What was last said of a device or of a link that cannot be had; saying it again helps nobody.
+        self._said: dict[str, str] = {}
         self.turns = 0
+        """Questions in the present conversation."""
         self.sessions = 0
 
     def observe(self, event: AnyEvent, before: State, after: State) -> None:
         """Tell what `event` changed."""
-        self._event(event)
+        if after.session_wanted and not before.session_wanted:
+            self.turns = 0
+        if after.microphone_live and not before.microphone_live:
+            self.turns += 1
+        self._event(event, before)
         name = name_of(after)
         if name is not name_of(before) or after.faults != before.faults:
             self._state(name, after)
         if isinstance(event, agent.UserText | agent.AgentText):
             self._caption(event)
 
+    def tell(self, level: int, text: str) -> None:
+        """Say something about the configuration."""
+        self._say("config", text, level)
+
+    def in_words(self, state: State) -> str:
+        """Return the line that `systemctl status` shows."""
+        name, reason = name_of(state), self._reason(state)
+        if not reason:
+            return IN_WORDS[name]
+        return f"fault: {reason}" if name is Name.FAULT else f"{IN_WORDS[name]}; {reason}"
+
+    # --- what happens --------------------------------------------------------------------------
+
     def _state(self, name: Name, state: State) -> None:
-        reason = self._reason(state)
-        words = f"fault: {reason}" if name is Name.FAULT else IN_WORDS[name]
+        self._state_name = name
+        reason, words = self._reason(state), self.in_words(state)
         self._notifier.status(words)
-        fields = {"STATE": str(name), "SESSION_ID": self._session_id}
-        if name in (Name.FAULT, Name.OFFLINE) and reason != self._problem:
-            logger.warning("%s", f"{name}: {reason}" if reason else words, extra={"fields": fields})
+        bad = name in (Name.FAULT, Name.OFFLINE)
+        if bad and reason != self._problem:
+            self._log(logging.WARNING, f"{name}: {reason}" if reason else words)
         else:
-            logger.info("%s", name, extra={"fields": fields})
-        self._problem = reason
+            self._log(logging.INFO, str(name))
+        self._problem = reason if bad else ""
         self._publish(Topic.EVENTS, Event(kind="state", text=words, fields={"state": str(name)}))
         self._publish(Topic.STATUS, None)
 
-    def _event(self, event: AnyEvent) -> None:
+    def _event(self, event: AnyEvent, before: State) -> None:
         match event:
-            case agent.Ready(session_id, resumed, continued):
-                self._session_id = session_id
-                self.sessions += 1
-                how = "resumed" if resumed else "continued in a new session" if continued else "open"
-                self._say("session", f"session {session_id} {how}", session_id=session_id, resumed=resumed)
-            case agent.Dropped(cause, detail, retry_in_s):
-                self._say(
-                    "dropped",
-                    f"no connection ({cause}): {detail}; next attempt in {retry_in_s:.1f} s",
-                    cause=str(cause),
-                    retry_in_s=retry_in_s,
-                )
-            case agent.Refused(code, message, cause):
-                self._say("refused", f"the service refuses ({code}): {message}", code=code, cause=str(cause))
-            case agent.Ended(duration_s):
-                lasted = f" after {duration_s:.1f} s" if duration_s is not None else ""
-                self._say("ended", f"session ended{lasted}", session_id=self._session_id)
-                self._session_id = ""
+            case agent.Connecting() | agent.Ready() | agent.Dropped() | agent.Refused() | agent.Ended():
+                self._link_event(event, before)
             case agent.Trouble(code, message):
-                logger.warning(
-                    "the service reports %s: %s", code, message, extra={"fields": {"ERROR_CODE": code}}
-                )
+                text = f"the service reports {code}: {message}"
+                self._say("trouble", text, logging.WARNING, {"ERROR_CODE": code}, code=code)
             case agent.ReplyStarted(reply_id):
                 self._say("reply", "the agent answers", reply_id=reply_id)
             case agent.ReplyDone(reply_id, interrupted):
@@ -103,7 +123,6 @@ class Chronicle:
             case agent.SpeechStarted():
                 self._say("speech", "the service hears speech")
             case agent.SpeechStopped():
-                self.turns += 1
                 self._say("speech_end", "the service closed the turn")
             case Pressed():
                 self._say("button", "pressed")
@@ -111,28 +130,141 @@ class Chronicle:
                 self._say("button", f"released after {held_s:.2f} s", held_s=held_s)
             case DoubleTapped() | LongPressed():
                 self._say("button", "tapped twice" if isinstance(event, DoubleTapped) else "pressed long")
-            case audio.MicrophoneOpened(stream):
-                self._say("microphone", f"microphone open: {stream.device}" if stream else "microphone open")
-            case audio.MicrophoneLost(reason, retry_in_s) | audio.SpeakerLost(reason, retry_in_s):
-                self._say("device", f"{reason} (next attempt in {retry_in_s:g} s)")
+            case kiosk.UtteranceSent(loud):
+                self._say("sent", "the question has been sent", loud=loud)
+            case _ if isinstance(event, audio.AudioEvent):
+                self._device_event(event)
+            case _:
+                pass
+
+    def _link_event(
+        self,
+        event: agent.Connecting | agent.Ready | agent.Dropped | agent.Refused | agent.Ended,
+        before: State,
+    ) -> None:
+        match event:
+            case agent.Connecting(attempt, resuming):
+                self._say("connecting", f"attempt {attempt}", attempt=attempt, resuming=resuming)
+            case agent.Ready(session_id, resumed, continued):
+                self._session_id = session_id
+                self._said.pop("link", None)
+                if not resumed:
+                    self.sessions += 1
+                    self._opened_at = datetime.now(UTC)
+                how = "resumed" if resumed else "continued in a new session" if continued else "open"
+                self._say(
+                    "session",
+                    f"session {session_id} {how}",
+                    logging.INFO,
+                    session_id=session_id,
+                    resumed=resumed,
+                )
+            case agent.Dropped(cause, detail, retry_in_s):
+                text = f"no connection ({cause}): {detail}"
+                more = f"; next attempt in {retry_in_s:.1f} s"
+                self._say_once("link", "dropped", text, more=more, cause=str(cause), retry_in_s=retry_in_s)
+                ending = self._link().ending
+                # A session that came to its end as planned needs nobody's support.
+                if before.link is Link.READY and (cause is not agent.Cause.EXPIRED or _code(ending)):
+                    self._failed("", detail)
+            case agent.Refused(code, message, cause):
+                text = f"the service refuses ({code}): {message}"
+                self._say("refused", text, code=code, cause=str(cause))
+                self._failed(code, message)
+                self._forget_session()
+            case agent.Ended(duration_s):
+                lasted = f" after {duration_s:.1f} s" if duration_s is not None else ""
+                if self._session_id:
+                    text = f"session {self._session_id} ended{lasted}"
+                    self._say("ended", text, logging.INFO, session_id=self._session_id)
+                self._forget_session()
+
+    def _device_event(self, event: audio.AudioEvent) -> None:
+        match event:
+            case audio.MicrophoneOpened(stream) if stream is not None:
+                text, fields = f"microphone open: {stream.device}", {"DEVICE": stream.device.pcm_name}
+                self._say_once("microphone", "microphone", text, fields=fields)
+            case audio.MicrophoneLost(reason, retry_in_s):
+                self._device_lost("microphone", reason, retry_in_s)
             case audio.MicrophoneOverrun(frames):
-                logger.warning("capture overrun: %d frames lost, filled with silence", frames)
+                text = f"capture overrun: {frames} frames lost, filled with silence"
+                self._say("microphone", text, logging.WARNING)
             case audio.MicrophoneSilent(seconds):
                 self._say("microphone", f"the microphone has been silent for {seconds:g} s (muted?)")
-            case audio.SpeakerOpened(device):
-                self._say("loudspeaker", f"loudspeaker open: {device}")
+            case audio.SpeakerOpened(device) if device is not None:
+                text, fields = f"loudspeaker open: {device}", {"DEVICE": device.pcm_name}
+                self._say_once("loudspeaker", "loudspeaker", text, fields=fields)
+            case audio.SpeakerLost(reason, retry_in_s):
+                self._device_lost("loudspeaker", reason, retry_in_s)
+            case audio.SpeakerUnderrun(count):
+                self._say("loudspeaker", f"playback underrun, {count} so far", logging.WARNING)
             case audio.SpeakerStarted(t_s):
                 self._say("sound", "the loudspeaker plays", t_s=t_s)
             case audio.SpeakerDrained(t_s) | audio.SpeakerFlushed(t_s):
                 self._say("quiet", "the loudspeaker is silent", t_s=t_s)
-            case kiosk.UtteranceSent(loud):
-                self._say("sent", "the question has been sent", loud=loud)
             case _:
                 pass
 
-    def _say(self, kind: str, text: str, **fields: str | float | bool | None) -> None:
-        logger.debug("%s", text)
-        self._publish(Topic.EVENTS, Event(kind=kind, text=text, fields=fields))
+    def _device_lost(self, device: str, reason: str, retry_in_s: float) -> None:
+        more = f"; next attempt in {retry_in_s:g} s"
+        level = logging.WARNING
+        self._say_once(device, "device", reason, level=level, more=more, retry_in_s=retry_in_s)
+
+    def _failed(self, code: str, message: str) -> None:
+        """Give the journal what the vendor's support asks for."""
+        facts = self._link()
+        ending = facts.ending or Ending(None, "", "", "")
+        log_session_failure(
+            logger,
+            SessionFailure(
+                host=facts.host,
+                failed_at=datetime.now(UTC),
+                session_id=self._session_id,
+                opened_at=self._opened_at if self._session_id else None,
+                close_code=ending.close_code,
+                close_reason=ending.close_reason,
+                error_code=ending.error_code or code,
+                error_message=ending.error_message or message,
+            ),
+        )
+
+    def _forget_session(self) -> None:
+        self._session_id, self._opened_at = "", None
+
+    # --- how it is told ------------------------------------------------------------------------
+
+    def _say_once(
+        self,
+        about: str,
+        kind: str,
+        text: str,
+        *,
+        level: int = logging.INFO,
+        fields: dict[str, str] | None = None,
+        more: str = "",
+        **facts: Value,
+    ) -> None:
+        """Say it at `level` only when it is something new about `about`; `more` is no news."""
+        news = self._said.get(about) != text
+        self._said[about] = text
+        self._say(kind, text + more, level if news else logging.DEBUG, fields, **facts)
+
+    def _say(
+        self,
+        kind: str,
+        text: str,
+        level: int = logging.DEBUG,
+        fields: dict[str, str] | None = None,
+        **facts: Value,
+    ) -> None:
+        self._log(level, text, fields)
+        self._publish(Topic.EVENTS, Event(kind=kind, text=text, fields=facts))
+
+    def _log(self, level: int, text: str, fields: dict[str, str] | None = None) -> None:
+        if logger.isEnabledFor(level):
+            own = {"STATE": str(self._state_name), "SESSION_ID": self._session_id}
+            turn = {"TURN": str(self.turns)} if self.turns else {}
+            logger.log(level, "%s", text, extra={"fields": own | turn | (fields or {})})
 
     def _caption(self, event: agent.UserText | agent.AgentText) -> None:
         visitor = isinstance(event, agent.UserText)
@@ -143,4 +275,8 @@ class Chronicle:
             Caption(who=who, text=event.text, final=event.final, interrupted=interrupted),
         )
         if event.final and self.transcripts:
-            logger.info("%s: %s", who, event.text, extra={"fields": {"SESSION_ID": self._session_id}})
+            self._log(logging.INFO, f"{who}: {event.text}")
+
+
+def _code(ending: Ending | None) -> str:
+    return "" if ending is None else ending.error_code

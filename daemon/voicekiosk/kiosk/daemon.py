@@ -5,20 +5,23 @@ import logging
 import signal
 from collections.abc import Callable
 
-from voicekiosk.config.live import Accepted, LiveConfig, Rejected
+from voicekiosk.config.diff import Effect
+from voicekiosk.config.last_good import Kept, LastGood
+from voicekiosk.config.live import Accepted, LiveConfig, Rejected, Unchanged
 from voicekiosk.kiosk import events as kiosk
-from voicekiosk.kiosk.chronicle import IN_WORDS, Chronicle
+from voicekiosk.kiosk.chronicle import Chronicle
 from voicekiosk.kiosk.conductor import Conductor
 from voicekiosk.kiosk.events import Fault
+from voicekiosk.kiosk.keeper import Keeper
+from voicekiosk.kiosk.machine import AnyEvent
 from voicekiosk.kiosk.operator import Operator
 from voicekiosk.kiosk.parts import Factory, RealParts
-from voicekiosk.kiosk.state import State, name_of
+from voicekiosk.kiosk.state import State
 from voicekiosk.service import journal
 from voicekiosk.service.control import ControlServer
 from voicekiosk.service.credential import Credential, read_key
 from voicekiosk.service.notify import Notifier
 from voicekiosk.service.protocol import Topic
-from voicekiosk.service.routes import Routes
 from voicekiosk.service.watchdog import Watchdog
 
 logger = logging.getLogger("voicekiosk")
@@ -27,20 +30,33 @@ logger = logging.getLogger("voicekiosk")
 class Daemon:
     """One kiosk, from its start to its end. Belongs to the event loop's thread."""
 
-    def __init__(self, live: LiveConfig, *, factory: Factory | None = None) -> None:
-        """Put the kiosk together; nothing is opened before `run`."""
-        self.live = live
+    def __init__(
+        self,
+        live: LiveConfig,
+        *,
+        store: LastGood | None = None,
+        kept: Kept | None = None,
+        factory: Factory | None = None,
+    ) -> None:
+        """Put the kiosk together; nothing is opened before `run`.
+
+        `live` was started with `kept`, which is what `store` held, to fall back to.
+        """
         self.credential = read_key()
         self._notifier = Notifier.from_environment()
         config = live.last_good
         self.conductor = Conductor(config, factory or RealParts(self._key))
         self._chronicle = Chronicle(
-            self._notifier, self._publish, self._reason, transcripts=config.log.transcripts
+            self._notifier,
+            self._publish,
+            self.reason,
+            self.conductor.parts.agent.facts,
+            transcripts=config.log.transcripts,
         )
+        self.keeper = Keeper(live, store or LastGood(None), kept, self.conductor, self)
         self._operator = Operator(self.conductor, self._chronicle, self)
         self._control = ControlServer(self._operator)
         self._watchdog = Watchdog(self._notifier, self._ages_s)
-        self._routes = Routes(self.conductor.network_returned)
         self._stopped = asyncio.Event()
 
     async def run(self) -> None:
@@ -50,37 +66,65 @@ class Daemon:
             loop.add_signal_handler(number, self._stopped.set)
         loop.add_signal_handler(signal.SIGHUP, self._hang_up)
         await self._control.start()
-        self.conductor.observe = self._chronicle.observe
+        self.conductor.observe = self._observe
         self.conductor.start(loop)
-        self._routes.start(loop)
         if self.credential.key is None:
             logger.warning("%s", self.credential.problem)
             self.conductor.dispatch(kiosk.Failed(Fault.KEY))
-        self._notifier.ready(IN_WORDS[name_of(self.conductor.state)])
+        self.keeper.start(loop)
+        self._notifier.ready(self._chronicle.in_words(self.conductor.state))
         self._watchdog.start(loop)
         try:
             await self._stopped.wait()
         finally:
             self._notifier.stopping("stopping")
-            self._routes.close()
             await self.conductor.stop()
-            await self._control.close()
+            await asyncio.gather(self.keeper.close(), self._control.close())
             self._watchdog.stop()
 
     def stop(self) -> None:
         """Have `run` return."""
         self._stopped.set()
 
-    def _key(self) -> str | None:
-        return self.credential.key
-
     def set_credential(self, credential: Credential) -> None:
         """Use another key from now on; a session that is open goes on with the one before."""
         self.credential = credential
         self.conductor.dispatch(kiosk.Fixed(Fault.KEY))
 
-    def _reason(self, state: State) -> str:
+    def reload(self) -> Accepted | Rejected | Unchanged:
+        """Read the configuration file again because somebody asked for it, and let systemd know."""
+        self._notifier.reloading()
+        try:
+            return self.keeper.reload()
+        finally:
+            self._notifier.ready()
+
+    # --- for the keeper ------------------------------------------------------------------------
+
+    def configured(self, accepted: Accepted) -> None:
+        """Take the settings that nobody else does."""
+        journal.configure(accepted.config.log.level)
+        self._chronicle.transcripts = accepted.config.log.transcripts
+        if Effect.RECONNECT in accepted.changes.effects and self.credential.key is not None:
+            # The key may be good for another address.
+            self.conductor.dispatch(kiosk.Fixed(Fault.KEY))
+
+    def tell(self, level: int, text: str) -> None:
+        """Say something about the configuration."""
+        self._chronicle.tell(level, text)
+
+    def reason(self, state: State) -> str:
+        """Say in words what is wrong."""
         return self._operator.reason(state)
+
+    # --- inside --------------------------------------------------------------------------------
+
+    def _key(self) -> str | None:
+        return self.credential.key
+
+    def _observe(self, event: AnyEvent, before: State, after: State) -> None:
+        self._chronicle.observe(event, before, after)
+        self.keeper.observe(after)
 
     def _publish(self, topic: Topic, event: object) -> None:
         if self._control.listeners(topic):
@@ -94,41 +138,23 @@ class Daemon:
         }
 
     def _hang_up(self) -> None:
-        """SIGHUP: read the configuration again, as systemd's reload expects it."""
-        self._notifier.reloading()
-        self.reload()
-        self._notifier.ready()
-
-    def reload(self) -> None:
-        """Read the configuration file again; a bad one changes nothing but what the journal says."""
-        match self.live.reload():
-            case Accepted() as accepted:
-                self.apply(accepted)
-            case Rejected(problems):
-                for problem in problems:
-                    logger.error("%s", problem)
-                logger.error("the configuration before stays in force")
-            case _:
-                pass
-
-    def apply(self, accepted: Accepted) -> None:
-        """Take another configuration, and say what that changes."""
-        for warning in accepted.warnings:
-            logger.warning("%s", warning)
-        for change in accepted.changes.changes:
-            logger.info("%s", change)
-        journal.configure(accepted.config.log.level)
-        self._chronicle.transcripts = accepted.config.log.transcripts
-        self.conductor.apply(accepted.config, accepted.changes)
+        """SIGHUP: what systemd's reload sends. What is wrong is said again, since somebody will look."""
+        if isinstance(self.reload(), Unchanged) and (problem := self.keeper.problem()):
+            self.tell(logging.ERROR, problem)
 
 
 def run(
-    live: LiveConfig, factory: Factory | None = None, started: Callable[[Daemon], None] | None = None
+    live: LiveConfig,
+    *,
+    store: LastGood | None = None,
+    kept: Kept | None = None,
+    factory: Factory | None = None,
+    started: Callable[[Daemon], None] | None = None,
 ) -> None:
     """Run a kiosk in this thread until it is told to stop; `started` is given it before it serves."""
 
     async def serve() -> None:
-        daemon = Daemon(live, factory=factory)
+        daemon = Daemon(live, store=store, kept=kept, factory=factory)
         if started is not None:
             started(daemon)
         await daemon.run()

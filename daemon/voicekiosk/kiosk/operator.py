@@ -3,23 +3,30 @@
 import os
 import platform
 import time
-from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Protocol
 
+import msgspec
+
 from voicekiosk import __version__
 from voicekiosk.agent.facts import LinkState
-from voicekiosk.config.live import Accepted, LiveConfig, Rejected
+from voicekiosk.config.diff import compare
+from voicekiosk.config.live import Accepted, LiveConfig, Rejected, Unchanged
+from voicekiosk.config.render import effective, render_effective
+from voicekiosk.config.schema import Config
 from voicekiosk.errors import ConfigError, RefusedError
 from voicekiosk.kiosk import events as kiosk
 from voicekiosk.kiosk.chronicle import Chronicle
 from voicekiosk.kiosk.conductor import Conductor
 from voicekiosk.kiosk.events import Fault
+from voicekiosk.kiosk.keeper import Keeper
 from voicekiosk.kiosk.state import Name, State, name_of, sign_of
 from voicekiosk.service import requests
 from voicekiosk.service.control import Peer
 from voicekiosk.service.credential import Credential, key_from_control
 from voicekiosk.service.status import (
+    ConfigChanges,
+    ConfigInForce,
     ConfigStatus,
     LinkStatus,
     LoudspeakerStatus,
@@ -44,20 +51,22 @@ FAULTS = {
     Fault.DEAF: "the service does not hear loud speech; see what it is sent with: voicekiosk doctor",
     Fault.STUCK_BUTTON: "the talk button has been down for too long; release it",
     Fault.PANEL: "button or lamp cannot be used",
+    Fault.CONFIG: "the configuration file is not in force",
 }
 
 
 class Host(Protocol):
     """What the operator needs of the daemon around the kiosk."""
 
-    live: LiveConfig
+    keeper: Keeper
     credential: Credential
 
     def set_credential(self, credential: Credential) -> None:
         """Use another key from now on."""
 
-    def apply(self, accepted: Accepted) -> None:
-        """Take another configuration."""
+    def reload(self) -> Accepted | Rejected | Unchanged:
+        """Read the configuration file again."""
+        ...
 
 
 class Operator:
@@ -68,7 +77,6 @@ class Operator:
         self._chronicle = chronicle
         self._host = host
         self._started_s = time.monotonic()
-        self._loaded_at = datetime.now().astimezone()
         self._versions: dict[str, str] | None = None
 
     async def handle(self, request: requests.Request, peer: Peer) -> object:
@@ -90,22 +98,24 @@ class Operator:
                 return self._volume(percent)
             case requests.Reload():
                 return self.reload()
+            case requests.Config():
+                return self._config()
+            case requests.ConfigDiff(config):
+                return self._diff(config)
+            case requests.ConfigConfirm():
+                return self._outcome(self._host.keeper.confirm())
             case requests.SetKey(key):
                 self._host.set_credential(key_from_control(key))
                 return self._outcome("the key is in use from now on")
 
     def reload(self) -> ReloadOutcome:
         """Read the configuration file again; raises `ConfigError` with every problem, changing nothing."""
-        match self._host.live.reload():
-            case Accepted() as accepted:
-                self._loaded_at = datetime.now().astimezone()
-                self._host.apply(accepted)
-                return ReloadOutcome(changed=[change.key for change in accepted.changes.changes])
-            case Rejected(problems):
-                raise ConfigError("\n".join(str(problem) for problem in problems))
+        match self._host.reload():
+            case Accepted(changes=changes):
+                return ReloadOutcome(changed=[change.key for change in changes.changes])
+            case _ if not self._live.is_current:
+                raise ConfigError("\n".join(str(problem) for problem in self._live.problems))
             case _:
-                if not self._host.live.is_current:
-                    raise ConfigError("\n".join(str(problem) for problem in self._host.live.problems))
                 return ReloadOutcome(changed=[])
 
     def reason(self, state: State) -> str:
@@ -117,6 +127,8 @@ class Operator:
                 continue
             if fault is Fault.KEY and credential.key is None:
                 return credential.problem
+            if fault is Fault.CONFIG:
+                return f"{FAULTS[fault]}: {self._host.keeper.problem()}"
             if fault is Fault.SERVICE and facts.detail:
                 return f"{FAULTS[fault]}: {facts.detail}"
             return self._conductor.device_problem(fault) or FAULTS[fault]
@@ -146,7 +158,35 @@ class Operator:
 
     def _outcome(self, message: str = "") -> Outcome:
         state = self._conductor.state
-        return Outcome(state=str(name_of(state)), message=message or self.reason(state))
+        name = name_of(state)
+        hinders = name in (Name.FAULT, Name.OFFLINE, Name.RECONNECTING, Name.MUTED)
+        return Outcome(state=str(name), message=message or (self.reason(state) if hinders else ""))
+
+    # --- the configuration ---------------------------------------------------------------------
+
+    @property
+    def _live(self) -> LiveConfig:
+        return self._host.keeper.live
+
+    def _config(self) -> ConfigInForce:
+        config = self._conductor.config
+        return ConfigInForce(
+            file=str(self._live.path),
+            config=effective(config),
+            toml=render_effective(config),
+            problems=self._problems(),
+        )
+
+    def _diff(self, plain: dict[str, object]) -> ConfigChanges:
+        try:
+            config = msgspec.convert(plain, Config)
+        except msgspec.ValidationError as error:
+            raise ConfigError(f"this is no configuration of this version: {error}") from None
+        changes = compare(self._conductor.config, config).changes
+        return ConfigChanges(changes=[change.as_dict() for change in changes])
+
+    def _problems(self) -> list[str]:
+        return [] if self._live.is_current else [str(problem) for problem in self._live.problems]
 
     # --- the status ----------------------------------------------------------------------------
 
@@ -169,9 +209,11 @@ class Operator:
             panel=PanelStatus(driver=panel.driver, mode=config.panel.mode, fault="; ".join(panel.faults)),
             session=self._session(now_s),
             config=ConfigStatus(
-                file=str(self._host.live.path),
-                loaded_at=self._loaded_at.isoformat(timespec="seconds"),
-                problems=[str(problem) for problem in self._host.live.problems],
+                file=str(self._live.path),
+                loaded_at=self._host.keeper.loaded_at.isoformat(timespec="seconds"),
+                problems=self._problems(),
+                warnings=[str(problem) for problem in self._live.problems] if self._live.is_current else [],
+                confirm_in_s=self._host.keeper.trial.left_s(now_s),
             ),
             key=str(self._host.credential.source),
             versions=self._version_table(),

@@ -12,6 +12,7 @@ from voicekiosk.audio.events import AudioEvent
 from voicekiosk.audio.playback import Playback
 from voicekiosk.config import schema
 from voicekiosk.panel.driver import OnEdge, Panel, make_panel
+from voicekiosk.service.redact import REDACTOR
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ class RealParts:
 
     def agent(self, config: schema.Config, on_event: Callable[[AgentEvent], None]) -> AgentClient:
         """Make a client that is not connected."""
-        return AgentClient(config, self._credential, on_event)
+        return AgentClient(config, self._credential, on_event, hide=REDACTOR.hide_for_now)
 
     def panel(self, settings: schema.Panel) -> Panel:
         """Make a panel that is not started."""

@@ -189,8 +189,11 @@ def _session(session: Mapping[str, Any]) -> Iterable[str]:
 def _config(config: Mapping[str, Any]) -> Iterable[str]:
     yield f"{config.get('file', '?')}, loaded {config.get('loaded_at', '?')}"
     if problems := config.get("problems"):
-        yield "a newer version of the file was not taken:"
+        yield "the file is not in force:"
         yield from problems
+    yield from config.get("warnings") or ()
+    if (left_s := config.get("confirm_in_s")) is not None:
+        yield f"on trial for {duration(left_s)} more; to let it stay: voicekiosk config confirm"
 
 
 def _rows(name: str, texts: Iterable[str]) -> Iterable[str]:

@@ -48,6 +48,21 @@ class Reload(Command, frozen=True):
     """Read the configuration file again."""
 
 
+class Config(Command, frozen=True):
+    """Tell the configuration in force; the result is a `service.status.ConfigInForce`."""
+
+
+class ConfigDiff(Command, frozen=True):
+    """Tell what a configuration would change; the result is a `service.status.ConfigChanges`."""
+
+    config: dict[str, object]
+    """All of it, as plain data; the file it comes from is checked by the one who asks."""
+
+
+class ConfigConfirm(Command, frozen=True):
+    """Let the configuration in force stay, whatever happens."""
+
+
 class SetKey(Command, frozen=True):
     """Use this API key from now on. Memory only; never shown."""
 
@@ -57,7 +72,20 @@ class SetKey(Command, frozen=True):
         return "SetKey(key=<hidden>)"
 
 
-Request = Status | Press | Release | Mute | Unmute | Say | Volume | Reload | SetKey
+Request = (
+    Status
+    | Press
+    | Release
+    | Mute
+    | Unmute
+    | Say
+    | Volume
+    | Reload
+    | Config
+    | ConfigDiff
+    | ConfigConfirm
+    | SetKey
+)
 
 REQUESTS: Final[dict[str, type[Request]]] = {
     "status": Status,
@@ -68,6 +96,9 @@ REQUESTS: Final[dict[str, type[Request]]] = {
     "say": Say,
     "volume": Volume,
     "reload": Reload,
+    "config": Config,
+    "config-diff": ConfigDiff,
+    "config-confirm": ConfigConfirm,
     "set-key": SetKey,
 }
 

@@ -4,7 +4,7 @@ Durations are seconds, counts are since the daemon started, an empty string mean
 Keys are added, never renamed: scripts of the people who look after ten kiosks read them.
 """
 
-from typing import TypedDict
+from typing import Any, TypedDict
 
 
 class LinkStatus(TypedDict):
@@ -93,6 +93,10 @@ class ConfigStatus(TypedDict):
     """ISO 8601, local time."""
     problems: list[str]
     """What is wrong with the newer file that was not taken; empty when the file is in force."""
+    warnings: list[str]
+    """What is odd about the file that is in force."""
+    confirm_in_s: float | None
+    """How long it has until somebody must have confirmed it, or it must work; None when it stays anyway."""
 
 
 class ProcessStatus(TypedDict):
@@ -147,6 +151,25 @@ class ReloadOutcome(TypedDict):
 
     changed: list[str]
     """Keys whose value changed."""
+
+
+class ConfigInForce(TypedDict):
+    """Result of config. Secrets are hidden."""
+
+    file: str
+    config: dict[str, Any]
+    toml: str
+    """The same as TOML; what differs from its default says so."""
+    problems: list[str]
+    """As in `ConfigStatus`."""
+
+
+class ConfigChanges(TypedDict):
+    """Result of config-diff."""
+
+    changes: list[dict[str, Any]]
+    """Keys whose value would be another: key, old, new (None: not set), effect (what it takes, in words)
+    and text (all of this in a line). Secrets are hidden."""
 
 
 class Event(TypedDict):

@@ -72,3 +72,18 @@ def test_no_secret_survives_whatever_stands_around_it(before, after, secret):
     redactor = Redactor()
     redactor.hide(secret)
     assert secret not in redactor.mask(before + secret + after)
+
+
+def test_a_passing_secret_is_masked_and_forgotten_after_many_others(redactor):
+    for number in range(16):
+        redactor.hide_for_now(f"token-{number:04}")
+        redactor.hide_for_now(f"token-{number:04}")
+    assert redactor.mask("token-0000 token-0015") == "<hidden> <hidden>"
+    redactor.hide_for_now("token-0016")
+    assert redactor.mask("x token-0000") == "x token-0000"
+    assert redactor.mask(KEY) == "<hidden>"
+
+
+def test_an_empty_passing_secret_hides_nothing(redactor):
+    redactor.hide_for_now("")
+    assert redactor.mask("abc") == "abc"

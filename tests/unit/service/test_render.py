@@ -131,7 +131,7 @@ def test_what_is_wrong_is_told_with_its_cause():
         "             fault: silent (muted?)",
         "             fault: GPIO not permitted",
         "session      none",
-        "             a newer version of the file was not taken:",
+        "             the file is not in force:",
         "             config.toml:4:1: gian: unknown key",
         "key          none",
     ]:
