@@ -103,7 +103,7 @@ class Server:
             self._process = subprocess.Popen(
                 [
                     "pulseaudio", "-n", "-F", str(self._directory / "default.pa"), "--daemonize=no",
-                    f"--exit-idle-time={ABANDONED_AFTER_S}", "--realtime=no", "--high-priority=no",
+                    f"--exit-idle-time={ABANDONED_AFTER_S}", "--realtime=no", "--high-priority=yes",
                     "--log-target=stderr",
                 ],
                 env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,

@@ -30,6 +30,7 @@ from voicekiosk.audio.levels import ConstantSignal
 from voicekiosk.audio.owner import STALLED_AFTER_S, Bell, DeviceOwner, Reopen
 from voicekiosk.audio.pcm import XRUN, OpenPcm, open_pcm
 from voicekiosk.audio.ring import Ring
+from voicekiosk.audio.statistics import CaptureStatistics
 from voicekiosk.audio.timeline import Timeline
 from voicekiosk.config import schema
 from voicekiosk.errors import DeviceError
@@ -46,18 +47,6 @@ class CaptureStream:
     ring: Ring
     rate_hz: int
     device: DeviceFacts
-
-
-@dataclass(frozen=True, slots=True)
-class CaptureStatistics:
-    """What the microphone has seen since the daemon started."""
-
-    captured_frames: int
-    overruns: int
-    # Silence written in place of sound that was lost.
-    filled_frames: int
-    losses: int
-    opened: int
 
 
 class Capture(DeviceOwner):

@@ -41,6 +41,8 @@ class EventBell:
 
     def __init__(self) -> None:
         self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._descriptors: Descriptors = ()
+        self._alone = self._poll = self._polling(())
 
     def __del__(self) -> None:
         os.close(self._fd)
@@ -51,15 +53,24 @@ class EventBell:
 
     def wait(self, timeout_s: float | None, descriptors: Descriptors = ()) -> list[tuple[int, int]]:
         """Sleep until rung, `timeout_s` is over or a descriptor is ready; return those that are."""
-        poll = select.poll()
-        poll.register(self._fd, select.POLLIN)
-        for fd, mask in descriptors:
-            poll.register(fd, mask)
+        poll = self._alone
+        if descriptors:
+            # The same list every time, for as long as a card is open.
+            if descriptors is not self._descriptors:
+                self._descriptors, self._poll = descriptors, self._polling(descriptors)
+            poll = self._poll
         ready = poll.poll(None if timeout_s is None else max(0.0, timeout_s * 1000))
         cards = [(fd, mask) for fd, mask in ready if fd != self._fd]
         if len(cards) < len(ready):
             os.eventfd_read(self._fd)
         return cards
+
+    def _polling(self, descriptors: Descriptors) -> "select.poll":
+        poll = select.poll()
+        poll.register(self._fd, select.POLLIN)
+        for fd, mask in descriptors:
+            poll.register(fd, mask)
+        return poll
 
 
 class Backoff:

@@ -182,7 +182,10 @@ class OpenPcm:
             self._lost(error)
 
     def close(self) -> None:
-        """Stop at once and give the device back. May hang in a broken driver; never raises."""
+        """Stop at once and give the device back. Never raises.
+
+        A broken driver can hang here, and the whole process with it: pyalsaaudio keeps the GIL.
+        """
         handle, self._handle = self._handle, None
         if handle is None:
             return

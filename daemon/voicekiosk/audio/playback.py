@@ -11,7 +11,6 @@ so whenever a single frame fits: measured there, 2,000 to 390,000 wake-ups a sec
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
@@ -34,38 +33,17 @@ from voicekiosk.audio.events import (
 from voicekiosk.audio.owner import STALLED_AFTER_S, Bell, DeviceOwner
 from voicekiosk.audio.pcm import OpenPcm, open_pcm
 from voicekiosk.audio.reply import RATE_HZ, Reply, ReplyQueue, Speech, faded, gain_of
+from voicekiosk.audio.statistics import PlaybackStatistics
 from voicekiosk.config import schema
 
 FADE_S = 0.005
 # A fade that is not out by then is cut off.
 FLUSH_WITHIN_S = 0.040
-# A reply that comes too slowly for its cushion is begun all the same after this long.
-GATHER_AT_MOST_S = 0.5
 # What a card has taken from its buffer it may still have to play: silence for as long before it is stopped.
 SETTLE_S = 0.020
 # What is kept while there is no card. (An open one takes all there is.)
 KEPT_WITHOUT_CARD_SAMPLES = 64 * RATE_HZ
 _LEAST_WAIT_S = 0.001
-
-
-@dataclass(frozen=True, slots=True)
-class PlaybackStatistics:
-    """What the loudspeaker has seen since the daemon started; samples at 24 kHz."""
-
-    enqueued_samples: int
-    played_samples: int
-    # Flushed, or lost with the card.
-    discarded_samples: int
-    # Not taken, because there was no card for too long.
-    refused_samples: int
-    # Times the card ran dry because the thread was late, and times a reply had come no further.
-    underruns: int
-    starvations: int
-    flushes: int
-    # Flushes that had to stop the card.
-    cut_off: int
-    losses: int
-    opened: int
 
 
 class Playback(DeviceOwner):
@@ -93,6 +71,7 @@ class Playback(DeviceOwner):
         self._post = post
         self._alsa = alsa
         self._sysfs = sysfs
+        self._cushion_samples = settings.cushion_ms * RATE_HZ // 1000
         # The event loop's side.
         self._queue = ReplyQueue()
         self._enqueued_samples = 0
@@ -218,10 +197,12 @@ class Playback(DeviceOwner):
                     continue
                 if card.running:
                     self._bell.wait(self._wait_s(card))
-                elif not (self._ends or self._flushing) and self._rest(self._gather_s(), alarms):
-                    # `avail` raises if the card is lost. If it is not, the alarm would ring for ever.
-                    pcm.avail()
-                    alarms = []
+                elif not (self._ends or self._flushing):
+                    gather_s = self._queue.gather_s(self._cushion_samples, self._clock())
+                    if self._rest(gather_s, alarms):
+                        # `avail` raises if the card is lost. If it is not, the alarm would ring for ever.
+                        pcm.avail()
+                        alarms = []
         finally:
             self._card = None
             self._hungry = True
@@ -335,23 +316,17 @@ class Playback(DeviceOwner):
 
     def _begin_reply(self, card: CardQueue, now_s: float) -> Reply | None:
         """Begin the next reply if there is one, and enough of it."""
-        if self._flushing is not None or not self._queue.replies or self._gather_s(now_s):
+        if (
+            self._flushing is not None
+            or not self._queue.replies
+            or self._queue.gather_s(self._cushion_samples, now_s)
+        ):
             return None
         self._reply = self._queue.replies[0]
         self._started = self._starving = False
         if not card.running and self._reply.samples:
             self._lead_frames = self._settings.lead_silence_ms * card.rate_hz // 1000
         return self._reply
-
-    def _gather_s(self, now_s: float | None = None) -> float | None:
-        """Return how long to wait at most for the next reply's cushion; None when there is no reply."""
-        if not self._queue.replies:
-            return None
-        reply = self._queue.replies[0]
-        if reply.ended or reply.samples >= self._settings.cushion_ms * RATE_HZ // 1000:
-            return 0.0
-        now_s = self._clock() if now_s is None else now_s
-        return max(0.0, reply.first_s + GATHER_AT_MOST_S - now_s)
 
     def _begin_flush(self, card: CardQueue, speech: Speech, now_s: float) -> None:
         """Write a fade behind what the card holds, and nothing after it."""

@@ -14,6 +14,8 @@ from voicekiosk.audio.resample import Resampler
 RATE_HZ = 24000
 # Resampled at a time: small enough for a flush not to wait for it.
 _CHUNK_SAMPLES = 480
+# A reply that comes too slowly for its cushion is begun all the same after this long.
+GATHER_AT_MOST_S = 0.5
 
 
 def gain_of(percent: int) -> float:
@@ -107,6 +109,19 @@ class ReplyQueue:
             else:
                 self.replies[-1].add(block)
         return discarded
+
+    def gather_s(self, cushion_samples: int, now_s: float) -> float | None:
+        """Return how long to wait at most before the first reply is begun; None when there is none.
+
+        A cushion against network jitter: that many samples are gathered, or the whole reply. Playback
+        thread.
+        """
+        if not self.replies:
+            return None
+        reply = self.replies[0]
+        if reply.ended or reply.samples >= cushion_samples:
+            return 0.0
+        return max(0.0, reply.first_s + GATHER_AT_MOST_S - now_s)
 
 
 class Speech:
