@@ -61,6 +61,8 @@ class Simulator:
         self.settings = settings or Settings()
         if not 0.01 <= self.settings.speed <= 1000:
             raise ConfigError(f"speed {self.settings.speed} is not between 0.01 and 1000")
+        if not 0 <= self.settings.port <= 65535:
+            raise ConfigError(f"port {self.settings.port} is not between 0 and 65535")
         chosen = self.settings.scenario
         loaded = scenario.load(chosen) if isinstance(chosen, str) else chosen
         voice = _Poking(self, make_voice(loaded.voice.kind, loaded.voice.language))

@@ -60,7 +60,7 @@ def test_the_gallery_has_at_least_25_scenarios_that_all_load_and_say_what_they_a
 
 @pytest.mark.parametrize("name", scenario.names())
 async def test_a_tolerant_client_can_talk_in_each_scenario(name):
-    async with Simulator(settings(of_the_gallery(name), speed=60.0)) as sim:
+    async with Simulator(settings(of_the_gallery(name), speed=150.0)) as sim:
         for _ in range(2):
             seen = await converse(sim)
         assert sim.bugs == 0
