@@ -244,6 +244,7 @@ class AgentClient:
         self._link = link
         link.speech_going_up(self._speaking)
         self._apply(self._session.connected(attempt, self._now_s()))
+        link.listen()
         if self._ending.is_set():
             self._apply(self._session.end(self._now_s()))
         try:

@@ -69,6 +69,7 @@ class Link(asyncio.Protocol):
         uri: WebSocketURI,
         credential: str,
         *,
+        on_open: Callable[[], None],
         on_text: Callable[[bytes], None],
         on_binary: Callable[[], None],
         on_proven: Callable[[int], None],
@@ -78,6 +79,7 @@ class Link(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._host = host_of(uri)
         self._credential = credential
+        self._on_open = on_open
         self._on_text = on_text
         self._on_binary = on_binary
         self._on_proven = on_proven
@@ -86,6 +88,9 @@ class Link(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._opening = b""
         self._switching = False
+        # Messages that came with the handshake's answer, before anybody could take them: a refused
+        # credential is answered so (protocol §1.4).
+        self._early: list[tuple[bool, bytes]] | None = []
         self._fragments: list[bytes] = []
         self._fragments_are_text = False
         self._pings: deque[_Ping] = deque(maxlen=64)
@@ -107,6 +112,12 @@ class Link(asyncio.Protocol):
         self.round_trip_s: float | None = None
 
     # What the owner does
+
+    def listen(self) -> None:
+        """Hand over messages from now on, and first those that have come already."""
+        early, self._early = self._early, None
+        for is_text, message in early or ():
+            self._message(is_text, message)
 
     def send(self, frame: bytes) -> bool:
         """Put a text frame on its way; False when the connection is not open any more."""
@@ -243,6 +254,8 @@ class Link(asyncio.Protocol):
             return
         if not self.opened.done():
             self.opened.set_result(None)
+        # Before anything else is read: a refused key comes right behind the handshake (protocol 1.4).
+        self._on_open()
         self._ping(self._heard_s)
         self._schedule_beat()
 
@@ -267,7 +280,9 @@ class Link(asyncio.Protocol):
                 self._pong(bytes(frame.data))
 
     def _message(self, is_text: bool, message: bytes) -> None:
-        if is_text:
+        if self._early is not None:
+            self._early.append((is_text, message))
+        elif is_text:
             self._on_text(message)
         else:
             self._on_binary()
