@@ -1,12 +1,26 @@
 """The command line of `scripts/virtual-pi`."""
 
 import argparse
+import shutil
+import signal
 import sys
 from pathlib import Path
 
 from virtualpilib import guest, host, tier
 from virtualpilib.kernel import kernel
 from virtualpilib.rootfs import image
+
+PLAYED_WITH = """\
+[agent]
+url = "ws://10.9.0.2:8770/v1/ws"
+
+[audio.capture]
+device = "Mic"
+
+[audio.playback]
+device = "Speaker"
+"""
+"""The configuration of `run` without one: the simulator is at this address in there."""
 
 
 def main() -> int:
@@ -24,8 +38,10 @@ def main() -> int:
     test.add_argument("--long", action="store_true", help="and the tests that take very long")
     test.add_argument("--keep", metavar="DIR", type=Path, help="keep logs of the guest in DIR")
     play = commands.add_parser("run", help="boot a kiosk to play with")
-    play.add_argument("config", nargs="?", type=Path, help="its configuration; the shipped one otherwise")
+    play.add_argument("config", nargs="?", type=Path, help="its configuration file")
     args = parser.parse_args()
+    # What was started is ended on the way out, however that comes.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         match args.command:
             case "build":
@@ -48,8 +64,8 @@ def _interactive(mode: str, config: Path | None) -> int:
     machine = kernel()
     disk = image(machine)
     with guest.share() as folder:
-        source = config or host.PROJECT / "config" / "config.toml"
-        (folder / "config.toml").write_bytes(source.read_bytes())
+        text = config.read_text() if config else PLAYED_WITH
+        (folder / "config.toml").write_text(text)
         host.say("booting; 'exit' powers it off")
         running = guest.start(machine, disk, folder, mode)
         try:
@@ -57,6 +73,9 @@ def _interactive(mode: str, config: Path | None) -> int:
         finally:
             running.end()
             guest.restore_terminal()
+            for heard in sorted(folder.glob("heard/*.wav")):
+                shutil.copy(heard, Path.cwd())
+                host.say(f"the loudspeaker is in {heard.name}")
     return 0
 
 

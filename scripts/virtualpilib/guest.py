@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -73,6 +74,8 @@ class Guest:
         self._scratch = scratch(base)
         private = self._scratch.__enter__()
         command = [
+            # Whatever becomes of this side, no guest is left behind.
+            "setpriv", "--pdeathsig", "KILL",
             str(kernel.program),
             f"mem={MEMORY}",
             f"ubd0={private}/changes,{disk}",
@@ -101,7 +104,10 @@ class Guest:
     def end(self) -> None:
         """Pull the plug, if it is still on, and throw the changes to its disk away."""
         if self.process.poll() is None:
-            self.process.kill()
+            if os.getpgid(self.process.pid) == self.process.pid:
+                os.killpg(self.process.pid, signal.SIGKILL)
+            else:
+                self.process.kill()
             self.process.wait(10)
         self._scratch.__exit__(None, None, None)
 

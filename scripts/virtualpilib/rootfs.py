@@ -75,10 +75,11 @@ def _make_image(into: Path, base: Path, kernel: Kernel, packed: Path) -> None:
     run(["chroot", root, *install], what="making the tests' environment")
     shutil.rmtree(root / "wheels")
     system = root / "etc" / "systemd" / "system"
-    wants = system / "multi-user.target.wants"
-    wants.mkdir(parents=True, exist_ok=True)
-    shutil.copy(GUEST / "image" / "virtual-pi.service", system)
-    (wants / "virtual-pi.service").symlink_to("../virtual-pi.service")
+    for unit, target in (("virtual-pi", "multi-user"), ("virtual-pi-hardware", "sysinit")):
+        shutil.copy(GUEST / "image" / f"{unit}.service", system)
+        wants = system / f"{target}.target.wants"
+        wants.mkdir(parents=True, exist_ok=True)
+        (wants / f"{unit}.service").symlink_to(f"../{unit}.service")
     for unit in MASKED:
         (system / unit).unlink(missing_ok=True)
         (system / unit).symlink_to("/dev/null")

@@ -16,6 +16,8 @@ from pirig.steering import RECORD, ServiceHand
 
 SHARE = Path("/mnt/share")
 RESULTS = SHARE / "results.jsonl"
+BOOT = int(os.environ.get("VIRTUAL_PI_BOOT", "1"))
+SECOND_BOOT = Path("/run/virtual-pi-second-boot")
 
 
 def tell(**fact: object) -> None:
@@ -31,27 +33,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="also what takes very long")
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what takes very long, unless asked for."""
-    if not config.getoption("--long"):
-        kept = [item for item in items if item.get_closest_marker("long") is None]
-        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
-        items[:] = kept
+    """Leave out what takes very long, unless asked for, and what is for another boot."""
+    chosen = [item for item in items if config.getoption("--long") or item.get_closest_marker("long") is None]
+    later = [item for item in chosen if item.get_closest_marker("after_reboot") is not None]
+    now = later if BOOT == 2 else [item for item in chosen if item not in later]
+    if BOOT == 1 and later:
+        SECOND_BOOT.touch()
+    config.hook.pytest_deselected(items=[item for item in items if item not in now])
+    items[:] = now
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Put the kiosk's journal beside each failure."""
     report = yield
-    kiosk = getattr(item, "funcargs", {}).get("kiosk") or _kiosk_of(item)
+    kiosk = getattr(item, "funcargs", {}).get("kiosk")
     if report.failed and kiosk is not None:
         report.sections.append(("journal of the kiosk", kiosk.journal()[-5000:]))
     return report
-
-
-def _kiosk_of(item: pytest.Item) -> Kiosk | None:
-    pi = getattr(item, "funcargs", {}).get("pi")
-    return pi.kiosk if pi is not None else None
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -76,7 +77,12 @@ _failed: set[str] = set()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    tell(kind="end", tests=session.testscollected)
+    """Leave the kiosk as its owner would before a reboot, or say that this was all."""
+    if SECOND_BOOT.exists():
+        Kiosk().reset()
+        Kiosk().configure({})
+    else:
+        tell(kind="end", tests=session.testscollected)
 
 
 @pytest.fixture(scope="session")
@@ -101,21 +107,29 @@ def pi(kiosk: Kiosk, service: ServiceHand) -> Iterator[Pi]:
     sound.MIC.plug()
     sound.SPEAKER.plug()
     kiosk.mark()
+    yield from _judged(Pi(kiosk, service))
+
+
+@pytest.fixture
+def unprepared_pi(kiosk: Kiosk, service: ServiceHand) -> Iterator[Pi]:
+    """Everything as it is; the kiosk runs already, if it does."""
     pi = Pi(kiosk, service)
+    pi.listen()
+    yield from _judged(pi)
+
+
+def _judged(pi: Pi) -> Iterator[Pi]:
     pi.finger.release()
     yield pi
-    stopped_s = kiosk.stop()
+    stopped_s = pi.kiosk.stop()
     pi.close()
-    violations = [
-        broken
-        for one in [*service.stats()["connections"], {"violations": service.stats()["general_violations"]}]
-        for broken in one["violations"]
-        if broken["rule"] not in pi.allowed_rules
-    ]
-    service.end()
-    journal = kiosk.journal()
+    facts = pi.service.stats()
+    broken = [*facts["general_violations"], *(v for one in facts["connections"] for v in one["violations"])]
+    pi.service.end()
+    journal = pi.kiosk.journal()
     shutil.rmtree(RECORD, ignore_errors=True)
-    assert not violations, "the kiosk broke rules of the protocol"
+    wrong = [violation for violation in broken if violation["rule"] not in pi.allowed_rules]
+    assert not wrong, "the kiosk broke rules of the protocol"
     assert pi.errors_expected or "Traceback" not in journal, "a traceback is in the journal"
     assert stopped_s < 10
 

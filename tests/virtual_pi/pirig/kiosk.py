@@ -1,15 +1,17 @@
 """The kiosk as its owner sees it: a unit of systemd, a configuration file, a control socket, a journal."""
 
+import contextlib
 import json
 import os
+import select
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pirig.wait import until
 from voicekiosk.errors import KioskError
 from voicekiosk.service.client import ControlClient
 
@@ -18,6 +20,9 @@ CONFIG = Path("/etc/voicekiosk/config.toml")
 KEY = Path("/etc/voicekiosk/api-key")
 SOCKET = Path("/run/voicekiosk/control.sock")
 DROP_INS = Path("/run/systemd/system") / f"{UNIT}.d"
+
+LOOK_S = 0.25
+"""How often the status is asked for where nothing is told."""
 
 Settings = dict[str, dict[str, Any]]
 
@@ -51,6 +56,60 @@ def systemctl(*words: str, check: bool = True, timeout_s: float = 60.0) -> str:
     done = subprocess.run(["systemctl", *words], capture_output=True, text=True, timeout=timeout_s)
     assert done.returncode == 0 or not check, f"systemctl {' '.join(words)}: {done.stderr}{done.stdout}"
     return done.stdout.strip()
+
+
+class _Watch:
+    """A connection to the control socket that is told of each change of the status."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(10)
+        self._socket.connect(str(SOCKET))
+        self._unread = b""
+        self._told: list[dict[str, Any]] = []
+        self._ask("subscribe", topics=["status"])
+        self._told.append(self.ask())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def status(self, timeout_s: float) -> dict[str, Any] | None:
+        """Return the next status that it was told; None when there is none for a while."""
+        deadline_s = time.monotonic() + timeout_s
+        while not self._told:
+            left_s = deadline_s - time.monotonic()
+            if left_s <= 0 or not select.select([self._socket], [], [], left_s)[0]:
+                return None
+            self._read()
+        return self._told.pop(0)
+
+    def ask(self) -> dict[str, Any]:
+        """Return the status now: not every fact in it is told of by itself."""
+        result: dict[str, Any] = self._ask("status")
+        return result
+
+    def _ask(self, command: str, **args: object) -> Any:
+        request = {"v": 1, "id": command, "command": command, "args": args}
+        self._socket.sendall(json.dumps(request).encode() + b"\n")
+        while (answer := self._read()) is None:
+            pass
+        return answer["result"]
+
+    def _read(self) -> dict[str, Any] | None:
+        """Read one message; a status that was told is put aside, an answer returned."""
+        while b"\n" not in self._unread:
+            data = self._socket.recv(1 << 16)
+            if not data:
+                raise EOFError
+            self._unread += data
+        line, _, self._unread = self._unread.partition(b"\n")
+        message: dict[str, Any] = json.loads(line)
+        if message.get("topic") == "status" and "event" in message:
+            self._told.append(message["event"])
+        return message if "id" in message else None
 
 
 class Kiosk:
@@ -128,24 +187,22 @@ class Kiosk:
         except KioskError:
             return ""
 
-    def wait(self, what: str, true: Callable[[dict[str, Any]], object], timeout_s: float = 15.0) -> dict[str, Any]:
-        """Wait until its status is as wanted, and return it."""
+    def wait(
+        self, what: str, true: Callable[[dict[str, Any]], object], timeout_s: float = 15.0
+    ) -> dict[str, Any]:
+        """Wait until its status is as wanted, and return that. Goes on over restarts."""
+        deadline_s = time.monotonic() + timeout_s
         seen: dict[str, Any] = {}
-
-        def fits() -> bool:
-            nonlocal seen
-            try:
-                seen = self.status()
-            except KioskError:
-                return False
-            return bool(true(seen))
-
-        try:
-            until(what, fits, timeout_s, pause_s=0.04)
-        except AssertionError as error:
-            brief = {name: seen.get(name) for name in ("state", "reason", "lamp", "link", "microphone", "loudspeaker")}
-            raise AssertionError(f"{error}; its status: {brief}") from None
-        return seen
+        while time.monotonic() < deadline_s:
+            with contextlib.suppress(OSError, EOFError), _Watch() as watch:
+                while time.monotonic() < deadline_s:
+                    seen = watch.status(LOOK_S) or watch.ask()
+                    if true(seen):
+                        return seen
+            time.sleep(0.05)
+        wanted = ("state", "reason", "lamp", "link", "microphone", "loudspeaker", "panel")
+        brief = {name: seen.get(name) for name in wanted}
+        raise AssertionError(f"waited {timeout_s:g} s for {what}; its status: {brief}")
 
     def wait_state(self, *names: str, timeout_s: float = 15.0) -> dict[str, Any]:
         """Wait until it is in one of these states."""

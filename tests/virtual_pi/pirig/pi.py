@@ -65,6 +65,12 @@ class Pi:
         self.kiosk.start(settings)
         self.kiosk.wait_state("idle")
 
+    def look_again(self) -> None:
+        """Take finger and eye to a chip that is another one now."""
+        self.finger, self.mute_finger, self.eye = Finger(), Finger(MUTE), Eye()
+        self.finger.release()
+        self.mute_finger.release()
+
     def close(self) -> None:
         """Let go of everything."""
         self.finger.release()

@@ -1,7 +1,7 @@
-"""The service at the other end of the network: `python -m pirig.service SOCKET`, in a network of its own.
+"""The service at the other end of the network: `python -m pirig.service SOCKET [RECORD]`.
 
 The simulator as it is, on an address that the kiosk reaches over the wire, and a name server. Steered
-over a Unix socket, which no fault of the network touches.
+over a Unix socket, which no fault of the network touches. With RECORD it serves from the start.
 """
 
 import asyncio
@@ -123,8 +123,10 @@ class Service:
             self._simulator = None
 
 
-async def _serve(path: str) -> None:
+async def _serve(path: str, record: str | None = None) -> None:
     service = Service()
+    if record is not None:
+        await service.do({"do": "begin", "scenario": {}, "record": record})
     loop = asyncio.get_running_loop()
     await loop.create_datagram_endpoint(lambda: service.names, local_addr=("0.0.0.0", 53))
 
@@ -144,4 +146,4 @@ async def _serve(path: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(sys.argv[1]))
+    asyncio.run(_serve(*sys.argv[1:]))

@@ -4,6 +4,7 @@ With pyalsaaudio directly, so that nothing of voicekiosk takes part in what judg
 """
 
 import contextlib
+import os
 import threading
 import time
 from pathlib import Path
@@ -60,6 +61,8 @@ class _Cable:
             self._thread.join(10)
 
     def _run(self) -> None:
+        # A room has no processor to wait for.
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(10))
         while self._wanted:
             try:
                 self._serve()
@@ -97,14 +100,22 @@ class Mouth(_Cable):
         self._said.set()
         self._lock = threading.Lock()
         self._tape: list[Samples] = []
+        self._position = 0
+        self._marks: list[tuple[float, int]] = []
         self.dead = False
         """Give digital silence: a microphone that is muted by a switch."""
         self.stammers = 0
 
+    def heard_at(self, t_s: float) -> int:
+        """Return where on the tape the microphone was at a time, to within a period."""
+        marks = [(mark_s, heard) for mark_s, heard in self._marks if mark_s <= t_s] or self._marks[:1]
+        mark_s, heard = marks[-1]
+        return heard + round((t_s - mark_s) * self.rate_hz)
+
     @property
     def position(self) -> int:
         """How many samples have been said."""
-        return sum(map(len, self._tape))
+        return self._position
 
     @property
     def tape(self) -> Samples:
@@ -128,7 +139,7 @@ class Mouth(_Cable):
     def _delay_s(self) -> float:
         return self._periods / PERIODS_S
 
-    _periods = 8
+    _periods = 16
 
     def _next(self) -> Samples:
         if self.dead:
@@ -140,6 +151,7 @@ class Mouth(_Cable):
             piece, self._clip = self._clip[: self._period], self._clip[self._period :]
             block[: len(piece)] += piece
             self._tape.append(block)
+            self._position += self._period
             if not len(self._clip):
                 self._said.set()
         return block
@@ -148,6 +160,7 @@ class Mouth(_Cable):
         pcm = _open(
             alsaaudio.PCM_PLAYBACK, MOUTH, self.rate_hz, self._channels, self._form, self._periods
         )
+        size = pcm.info()["buffer_size"]
         self._ready.set()
         try:
             # The first frame starts the card: begin with most of a buffer.
@@ -157,6 +170,8 @@ class Mouth(_Cable):
                     self.stammers += 1
                 if taken < self._period:
                     raise RigError(f"the mouth's card took {taken} frames of {self._period}")
+                queued = size - max(0, pcm.avail())
+                self._marks.append((time.monotonic(), self.position - queued))
                 data = self._encode(self._next())
         finally:
             with contextlib.suppress(alsaaudio.ALSAAudioError):
