@@ -219,8 +219,9 @@ def open_pcm(
     try:
         granted = _granted(handle)
         if granted != setup:
-            setup = _negotiate(handle, wish, granted)
-            if setup != granted:
+            asked, setup = setup, _negotiate(handle, wish, granted)
+            # Period and buffer were counted in frames of the rate that was asked for.
+            if setup != granted or setup.rate_hz != asked.rate_hz:
                 handle.close()
                 handle = _construct(alsa, pcm_name, wish, setup)
         info = handle.info()

@@ -76,7 +76,13 @@ def test_the_facts_are_what_the_card_granted() -> None:
     _, pcm = opened(Card(rates=[44100], channels=[2], formats=["S32_LE"], buffer_at_least=16384))
     assert (pcm.facts.rate_hz, pcm.facts.channels, pcm.facts.format) == (44100, 2, "S32_LE")
     assert pcm.facts.buffer_frames == 16384
-    assert str(pcm.facts) == "default, 44100 Hz, 2 ch, S32_LE, period 21.7687 ms, buffer 371.519 ms"
+    assert str(pcm.facts) == "default, 44100 Hz, 2 ch, S32_LE, period 20 ms, buffer 371.519 ms"
+
+
+@pytest.mark.parametrize("rate_hz", [8000, 16000, 96000])
+def test_a_card_of_another_rate_has_the_period_that_was_asked_for(rate_hz: int) -> None:
+    _, pcm = opened(Card(rates=[rate_hz]), Capture(period_ms=20, buffer_ms=200))
+    assert (pcm.facts.period_frames, pcm.facts.buffer_frames) == (rate_hz // 50, rate_hz // 5)
 
 
 def test_a_card_whose_first_choice_is_unusable_is_opened_with_a_format_we_know() -> None:
