@@ -33,7 +33,7 @@ def _encoder(law: str) -> NDArray[np.uint8]:
     levels = table[order]
     borders = (levels[1:] + levels[:-1]) / 2
     values = np.arange(65536, dtype=np.uint16).view(np.int16).astype(np.int32)
-    codes: NDArray[np.uint8] = order[np.searchsorted(borders, values)].astype(np.uint8)
+    codes: NDArray[np.uint8] = order[np.searchsorted(borders, values, side="right")].astype(np.uint8)
     if law == "ulaw":
         codes[0] = 0xFF  # both 0x7F and 0xFF are zero; silence is 0xFF
     return codes

@@ -110,7 +110,7 @@ class Ear:
             self._tape_start = self.position - samples.size
         self._tape += samples.tobytes()
         if self.onset is None:
-            surplus = len(self._tape) // 2 - PAD
+            surplus = len(self._tape) // 2 - PAD - FRAME
             if surplus > 0:
                 del self._tape[: 2 * surplus]
                 self._tape_start += surplus

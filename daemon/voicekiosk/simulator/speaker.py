@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -140,7 +141,7 @@ class Speaker:
         chunk = round(encoding.chunk_s * RATE_HZ)
         settings = self._scenario.reply
         lead_ms = draw(self._rng, settings.lead_in_ms) if lead else 0.0
-        reply.lead = -int(-lead_ms / 1000 // encoding.chunk_s)
+        reply.lead = math.ceil(lead_ms / 1000 / encoding.chunk_s - 1e-6)
         length = -(-samples.size // chunk)
         pcm = np.zeros((reply.lead + length) * chunk, np.int16)
         pcm[reply.lead * chunk : reply.lead * chunk + samples.size] = samples
