@@ -96,13 +96,13 @@ class Chronicle:
     # --- what happens --------------------------------------------------------------------------
 
     def _state(self, name: Name, state: State) -> None:
-        self._state_name = name
+        before, self._state_name = self._state_name, name
         reason, words = self._reason(state), self.in_words(state)
         self._notifier.status(words)
         bad = name in (Name.FAULT, Name.OFFLINE)
         if bad and reason != self._problem:
             self._log(logging.WARNING, f"{name}: {reason}" if reason else words)
-        else:
+        elif name is not before:
             self._log(logging.INFO, str(name))
         self._problem = reason if bad else ""
         self._publish(Topic.EVENTS, Event(kind="state", text=words, fields={"state": str(name)}))

@@ -123,17 +123,17 @@ class Operator:
         facts = self._conductor.parts.agent.facts()
         credential = self._host.credential
         for fault in Fault:
-            if fault not in state.faults:
+            if fault not in state.faults or fault is Fault.CONFIG:
                 continue
             if fault is Fault.KEY and credential.key is None:
                 return credential.problem
-            if fault is Fault.CONFIG:
-                return f"{FAULTS[fault]}: {self._host.keeper.problem()}"
             if fault is Fault.SERVICE and facts.detail:
                 return f"{FAULTS[fault]}: {facts.detail}"
             return self._conductor.device_problem(fault) or FAULTS[fault]
         if name_of(state) in (Name.OFFLINE, Name.RECONNECTING):
             return facts.detail
+        if Fault.CONFIG in state.faults:
+            return f"{FAULTS[Fault.CONFIG]}: {self._host.keeper.problem()}"
         return ""
 
     # --- the requests --------------------------------------------------------------------------
