@@ -21,10 +21,17 @@ policy = any
 unique_subject = no
 [any]
 commonName = supplied
+[req]
+distinguished_name = subject
+[subject]
 [leaf]
 subjectAltName = {names}
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
 [root]
 basicConstraints = critical, CA:TRUE
+keyUsage = critical, keyCertSign
+subjectKeyIdentifier = hash
 """
 
 
@@ -63,8 +70,8 @@ def make_certificate(
     leaf, leaf_key, request = folder / "leaf.pem", folder / "leaf.key", folder / "leaf.csr"
     new_key = ("-newkey", "rsa:2048", "-nodes")
     openssl(
-        *("req", "-x509", *new_key, "-subj", "/CN=test root", "-days", "3650"),
-        *("-keyout", root_key, "-out", root),
+        *("req", "-x509", *new_key, "-config", config, "-extensions", "root"),
+        *("-subj", "/CN=test root", "-days", "3650", "-keyout", root_key, "-out", root),
     )
     openssl("req", "-new", *new_key, "-subj", "/CN=localhost", "-keyout", leaf_key, "-out", request)
     openssl(

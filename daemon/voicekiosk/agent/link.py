@@ -69,7 +69,6 @@ class Link(asyncio.Protocol):
         uri: WebSocketURI,
         credential: str,
         *,
-        on_open: Callable[[], None],
         on_text: Callable[[bytes], None],
         on_binary: Callable[[], None],
         on_proven: Callable[[int], None],
@@ -79,7 +78,6 @@ class Link(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._host = host_of(uri)
         self._credential = credential
-        self._on_open = on_open
         self._on_text = on_text
         self._on_binary = on_binary
         self._on_proven = on_proven
@@ -254,8 +252,6 @@ class Link(asyncio.Protocol):
             return
         if not self.opened.done():
             self.opened.set_result(None)
-        # Before anything else is read: a refused key comes right behind the handshake (protocol 1.4).
-        self._on_open()
         self._ping(self._heard_s)
         self._schedule_beat()
 

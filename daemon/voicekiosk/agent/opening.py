@@ -90,13 +90,12 @@ async def open_link(target: Target, resolver: Resolver, link: Link, progress: Pr
     """Connect a link and do the handshake; raise LinkError. The caller sets the limit by cancelling."""
     try:
         await _open(target, resolver, link, progress)
-    except LinkError:
+    except BaseException as error:
+        # Also when this is cancelled in the moment in which the handshake is done.
+        link.abort("given up")
+        if isinstance(error, OSError):
+            raise LinkError(of_exception(error, target.host, time.time())) from error
         raise
-    except (OSError, ssl.SSLError) as error:
-        raise LinkError(of_exception(error, target.host, time.time())) from error
-    finally:
-        if not link.opened.done() or link.opened.exception() is not None:
-            link.abort("given up")
 
 
 async def _open(target: Target, resolver: Resolver, link: Link, progress: Progress) -> None:

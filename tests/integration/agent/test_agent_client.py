@@ -13,6 +13,8 @@ from tests.rigs.scripted_agent import (
     config_for,
     until_ended,
 )
+from websockets.frames import Frame, Opcode
+from websockets.utils import accept_key
 
 from voicekiosk.agent import events
 from voicekiosk.agent.client import AgentClient
@@ -358,3 +360,28 @@ async def test_a_connection_that_breaks_while_reading_rests_is_noticed():
         client.open()
         assert (await heard.wait_for(events.Ready, 2)).resumed
         await client.close()
+
+
+async def test_an_error_right_behind_the_handshake_is_not_missed():
+    error = b'{"type":"session.error","code":"unauthorized","message":"Authentication failed"}'
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.readuntil(b"\r\n\r\n")
+        key = next(line.split(b": ")[1] for line in request.split(b"\r\n") if b"WebSocket-Key" in line)
+        head = (
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Accept: {accept_key(key.decode())}\r\n\r\n"
+        )
+        close = Frame(Opcode.CLOSE, b"\x03\xf0").serialize(mask=False)
+        writer.write(head.encode() + Frame(Opcode.TEXT, error).serialize(mask=False) + close)
+        await writer.drain()
+        writer.close()
+
+    heard = Listener()
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    client = AgentClient(config_for(f"ws://127.0.0.1:{port}/"), lambda: KEY, heard)
+    client.open()
+    assert (await heard.wait_for(events.Refused)).cause is events.Cause.KEY
+    await client.close()
+    server.close()
