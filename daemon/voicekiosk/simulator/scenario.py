@@ -34,34 +34,34 @@ class Door(Table, frozen=True, kw_only=True):
 
     http_status: int = 0  # refuse the upgrade with this status; 0 upgrades
     refuse: str = ""  # answer the first message with this error code; "silence" never answers
-    refuse_credentials: bool = False
+    refuse_credentials: bool = False  # refuse every credential, inside the open socket as live
     times: int = 0  # only the first N connections are treated so; 0 is all
     max_sessions: int = 0  # more open or un-ended sessions than this: concurrency_exceeded; 0 is no limit
-    agent_timeout_s: float = 10.0
+    agent_timeout_s: float = 10.0  # how long `refuse = "agent_timeout"` takes
     reuse_tokens: bool = False  # live: one token opened several sessions; documented: exactly one
     enforce_token_cap: bool = False  # live: max_session_duration_seconds had no effect
     compression: bool = False  # accept permessage-deflate
-    max_message_bytes: int = 1 << 20
-    ping_interval_s: float = 20.0
+    max_message_bytes: int = 1 << 20  # a longer message is closed with 1009
+    ping_interval_s: float = 20.0  # real seconds between pings; one unanswered cuts the connection
 
 
 class Ready(Table, frozen=True, kw_only=True):
     """From the first `session.update` to `session.ready` (S4, S6)."""
 
-    updated_ms: Span = (180.0, 460.0)
-    ready_ms: Span = (1.0, 40.0)
-    resume_token: bool = True  # False: the empty string that the schema allows
-    expires_in_s: int = 3595
+    updated_ms: Span = (180.0, 460.0)  # session.update to session.updated, also the answer to a resume
+    ready_ms: Span = (1.0, 40.0)  # session.updated to session.ready
+    resume_token: bool = True  # false: the empty string that the schema allows
+    expires_in_s: int = 3595  # expires_at, from now
 
 
 class Audio(Table, frozen=True, kw_only=True):
     """Audio that comes in (S14, S16) and the judge's pacing rule (12.1 rule 18)."""
 
     rate_limit: bool = True  # drop what is faster than real time, and say so
-    rate_allowance_s: float = 1.5
-    pace_burst_s: float = 0.2
-    pace_tolerance_s: float = 0.05
-    wrong_rate_s: float = 10.0
+    rate_allowance_s: float = 1.5  # how much audio may be ahead of time before that
+    pace_burst_s: float = 0.2  # the 0.2 s of rule 18
+    pace_tolerance_s: float = 0.05  # real seconds that the way between two processes may vary by
+    wrong_rate_s: float = 10.0  # from ready to internal_error when a wrong sample_rate was declared
     deaf: bool = False  # never hear anything (8.3)
 
 
@@ -69,36 +69,37 @@ class Turn(Table, frozen=True, kw_only=True):
     """When a user's turn begins and ends (S17-S19, section 6)."""
 
     clock: Literal["audio", "wall"] = "audio"  # wall: time without audio counts as silence
-    threshold_dbfs: float | None = None  # None: from vad_threshold, 0.5 is -45
-    min_voiced_ms: float = 80.0
-    onset_ms: Span = (600.0, 1000.0)
-    min_latency_end_ms: Span = (1260.0, 1340.0)
-    balanced_end_ms: Span = (1900.0, 2000.0)
-    max_accuracy_end_ms: Span = (3200.0, 3300.0)
-    end_ms: Span | None = None  # overrules mode and min_silence alike
+    threshold_dbfs: float | None = None  # level of a voiced 10 ms; unset: from vad_threshold, 0.5 is -45
+    min_voiced_ms: float = 80.0  # less voice than this is a click
+    onset_ms: Span = (600.0, 1000.0)  # first voice to input.speech.started
+    min_latency_end_ms: Span = (1260.0, 1340.0)  # silence that ends a turn in this mode
+    balanced_end_ms: Span = (1900.0, 2000.0)  # the same in this mode, which is the default
+    max_accuracy_end_ms: Span = (3200.0, 3300.0)  # the same in this mode
+    end_ms: Span | None = None  # the same whatever mode and min_silence say
     long_turn_s: float = 5.0  # longer statements end sooner (6.2)
-    long_turn_factor: float = 0.48
-    early_end_ms: float = 0.0  # the first pause this long ends the turn; 0 is never
-    delta_ms: Span = (900.0, 1300.0)
+    long_turn_factor: float = 0.48  # by this much
+    early_end_ms: float = 0.0  # a pause this long ends the first turn; 0 is never
+    delta_ms: Span = (900.0, 1300.0)  # between transcript.user.delta
     revise: bool = True  # every third delta mishears its last word
-    stopped_twice: bool = False
+    stopped_twice: bool = False  # send input.speech.stopped twice
     # What happens to a reply begun at a pause when the user goes on (S19 a, b, c).
     pause: Literal["interrupt", "merge", "carry"] = "interrupt"
-    goes_on_within_ms: float = 3000.0
+    goes_on_within_ms: float = 3000.0  # how soon the user has to go on for merge and carry
     limit_s: float = 60.0  # how much of one turn is kept for the parrot
 
 
 class Reply(Table, frozen=True, kw_only=True):
     """What a reply looks like (S20-S26)."""
 
-    greeting_ms: Span = (1.0, 2.0)
-    create_ms: Span = (30.0, 190.0)
-    first_audio_ms: Span = (290.0, 520.0)
-    lead_in_ms: Span = (200.0, 800.0)
-    words_ms: Span = 480.0
-    burst_chunks: int = 20
+    greeting_ms: Span = (1.0, 2.0)  # session.ready to the greeting's reply.started
+    create_ms: Span = (30.0, 190.0)  # reply.create to reply.started
+    first_audio_ms: Span = (290.0, 520.0)  # reply.started to the first reply.audio
+    lead_in_ms: Span = (200.0, 800.0)  # silence at the beginning of each reply
+    words_ms: Span = 480.0  # first audio to the burst of words
+    burst_chunks: int = 20  # chunks that come at once, before the 10 ms pace
     pace: float = 1.0  # times real time; 0 sends everything at once
     transcript_ms: Span = (300.0, 470.0)  # transcript.agent before the end
+    # empty: no audio, no words; silent: 7 to 12 s of silence; bom: the word U+FEFF
     content: Literal["normal", "empty", "silent", "bom"] = "normal"
     contents_once: bool = False  # only the first reply that is not a greeting
     error_code: str = ""  # reply.error before reply.done
@@ -110,9 +111,9 @@ class BargeIn(Table, frozen=True, kw_only=True):
     """Speech over a reply (S27-S29)."""
 
     variant: Literal["prompt", "stale"] = "prompt"  # A: all at once; B: stale chunks go on
-    decision_ms: Span = (1100.0, 2200.0)
-    stale_decision_ms: Span = (1300.0, 1700.0)
-    stale_chunks: Span = (150.0, 200.0)
+    decision_ms: Span = (1100.0, 2200.0)  # first voice to the decision
+    stale_decision_ms: Span = (1300.0, 1700.0)  # the same for variant stale
+    stale_chunks: Span = (150.0, 200.0)  # chunks after input.speech.started, for variant stale
     backchannel_ms: float = 400.0  # less speech than this never interrupts
 
 
@@ -120,26 +121,27 @@ class Tools(Table, frozen=True, kw_only=True):
     """Tool turns (S30-S36)."""
 
     variant: Literal["quiet", "silent_audio"] = "quiet"  # A: no audio; B: silent PCM
-    call_ms: Span = (450.0, 2000.0)
-    done_ms: Span = (240.0, 340.0)
-    silent_done_ms: Span = 2300.0
-    early_done_ms: Span = 170.0
-    next_ms: Span = (25.0, 70.0)
-    http_ms: Span = 300.0
+    call_ms: Span = (450.0, 2000.0)  # reply.started to tool.call
+    done_ms: Span = (240.0, 340.0)  # tool.call to reply.done
+    silent_done_ms: Span = 2300.0  # the same for variant silent_audio
+    early_done_ms: Span = 170.0  # the same after an early result, for variant silent_audio
+    next_ms: Span = (25.0, 70.0)  # tool.result to the next reply.started
+    http_ms: Span = 300.0  # how long an HTTP tool takes
     strict_timing: bool = False  # count a result before its reply.done as breaking rule 30
     late_stop: bool = False  # speech while a tool runs gives only a late input.speech.stopped (3.4)
-    apology: str = "I am sorry, that took too long."
+    apology: str = "I am sorry, that took too long."  # said when a tool ran into its timeout_seconds
 
 
 class Lifecycle(Table, frozen=True, kw_only=True):
     """Ending, resuming and limits (S37-S41)."""
 
+    # what session.resume leads to; token_only wants Bearer resume_token
     resume: Literal["refuse", "grant", "refuse_open", "forbidden", "expired", "token_only"] = "refuse"
-    grace_s: float = 30.0
-    repeat_greeting: bool = False
-    max_duration_s: float = 10800.0
-    at_limit: Literal["ended", "expired"] = "ended"
-    end_ms: Span = 190.0
+    grace_s: float = 30.0  # how long a dropped session can be resumed, and is billed
+    repeat_greeting: bool = False  # greet again after a resume
+    max_duration_s: float = 10800.0  # longest session
+    at_limit: Literal["ended", "expired"] = "ended"  # session.ended and 1000, or session_expired and 1008
+    end_ms: Span = 190.0  # session.end to session.ended
     mixed_update: Literal["refuse", "apply_rest"] = "refuse"  # immutable and mutable in one message
 
 
@@ -151,16 +153,18 @@ class Events(Table, frozen=True, kw_only=True):
     strip: tuple[str, ...] = ()  # "type.field" or "type.field=value" left out
     unknown: bool = False  # unknown types and fields in between
     shuffle: bool = False  # random order of fields
-    timestamps: Literal["float", "iso", "none"] = "float"
+    timestamps: Literal["float", "iso", "none"] = "float"  # Unix seconds, ISO text, or none
+    # the older shapes of session.error
     error_shape: Literal["session.error", "error", "typeless"] = "session.error"
-    upper_case_codes: bool = False
+    upper_case_codes: bool = False  # error codes in upper case
 
 
 class Voice(Table, frozen=True, kw_only=True):
     """What replies sound like."""
 
+    # parrot repeats what it heard; text is spoken by tones, or by espeak
     kind: Literal["parrot", "tones", "espeak"] = "parrot"
-    language: str = "en"
+    language: str = "en"  # for espeak
 
 
 class ToolUse(Table, frozen=True, kw_only=True):
@@ -173,9 +177,9 @@ class ToolUse(Table, frozen=True, kw_only=True):
 class Rule(Table, frozen=True, kw_only=True):
     """One turn of the script: what is heard, said and called. Turns follow each other, then begin anew."""
 
-    hears: str = ""
-    says: str = ""  # {heard}, {result} and {seconds} are filled in
-    calls: tuple[ToolUse, ...] = ()
+    hears: str = ""  # text that the user's turn is taken for
+    says: str = ""  # the answer; {heard}, {result} and {seconds} are filled in
+    calls: tuple[ToolUse, ...] = ()  # tools to call instead: name, arguments
     then: str = ""  # said when the results are there
     then_calls: tuple[ToolUse, ...] = ()  # chained calls, before `then`
     silent: bool = False  # no reply at all
@@ -184,30 +188,29 @@ class Rule(Table, frozen=True, kw_only=True):
 class Fault(Table, frozen=True, kw_only=True):
     """Something that goes wrong at a moment: after the COUNTth event of a type, or at a time."""
 
-    do: str
+    do: str  # what goes wrong, see below
     after: str = ""  # an event's type, either direction; "" uses at_s
-    count: int = 1
-    at_s: float = 0.0
-    delay_ms: float = 0.0
+    count: int = 1  # which one of them
+    at_s: float = 0.0  # seconds after the connection was opened
+    delay_ms: float = 0.0  # later by this
     connection: int = 0  # 0 is every connection
     times: int = 1  # how often in all; 0 is without end
-    code: int = 1006
-    error: str = "internal_error"
-    message: str = "Simulated fault"
-    seconds: float = 1.0
-    frame: str = ""
-    name: str = ""
+    code: int = 1006  # for drop: close code, 1006 without a close frame, 0 a reset
+    error: str = "internal_error"  # code, for error and fail
+    message: str = "Simulated fault"  # message, for error and fail
+    seconds: float = 1.0  # for stall and blackhole
+    frame: str = ""  # text, for frame
 
 
 class StoredAgent(Table, frozen=True, kw_only=True):
     """An agent that `agent_id` names (section 9)."""
 
-    id: str
-    name: str = "agent"
-    system_prompt: str = ""
-    greeting: str | None = None
-    voice: str = "alba"
-    tools: tuple[dict[str, Any], ...] = ()
+    id: str  # what agent_id has to be
+    name: str = "agent"  # name in REST
+    system_prompt: str = ""  # its prompt
+    greeting: str | None = None  # its greeting, if any
+    voice: str = "alba"  # its voice
+    tools: tuple[dict[str, Any], ...] = ()  # its tools, with http for HTTP tools
 
 
 class Scenario(Table, frozen=True, kw_only=True):
