@@ -8,6 +8,9 @@ from collections.abc import Callable, Mapping
 
 logger = logging.getLogger(__name__)
 
+SEND_TIMEOUT_S = 0.1
+"""How long the event loop may be held up by a systemd that does not read: it queues only a few datagrams."""
+
 
 class Notifier:
     """Tell the service manager how the daemon is; silent where there is none.
@@ -34,7 +37,7 @@ class Notifier:
         address = environ.get("NOTIFY_SOCKET", "")
         if not address:
             return cls(None)
-        return cls(_sender(address), watchdog_interval_s(environ, os.getpid()))
+        return cls(datagram_sender(address), watchdog_interval_s(environ, os.getpid()))
 
     def ready(self, status: str = "") -> None:
         """Say that a press will be answered: after start, and after each `reloading`."""
@@ -85,17 +88,10 @@ def watchdog_interval_s(environ: Mapping[str, str], pid: int) -> float | None:
     return limit_us / 2e6 if limit_us > 0 and owner == pid else None
 
 
-def _sender(address: str) -> Callable[[str], object] | None:
-    try:
-        from systemd.daemon import notify  # noqa: PLC0415 - optional, and only wanted under systemd
-    except ImportError:
-        return datagram_sender(address)
-    return notify  # type: ignore[no-any-return]
-
-
 def datagram_sender(address: str) -> Callable[[str], object] | None:
-    """Return what python3-systemd's `notify` does, for where it is not installed.
+    """Return what sends a text to systemd, waiting for at most `SEND_TIMEOUT_S`.
 
+    python3-systemd's `notify` waits for as long as systemd does not read, and the event loop with it.
     `address` is an absolute path, or a name in the abstract namespace that starts with "@".
     """
     match address[:1]:
@@ -109,7 +105,7 @@ def datagram_sender(address: str) -> Callable[[str], object] | None:
 
     def send(text: str) -> None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as endpoint:
-            endpoint.setblocking(False)
+            endpoint.settimeout(SEND_TIMEOUT_S)
             endpoint.sendto(text.encode(), target)
 
     return send
