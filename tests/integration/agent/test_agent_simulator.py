@@ -141,10 +141,18 @@ async def test_a_service_with_odd_habits_is_understood(scenario):
         assert heard.of(events.Dropped) == []
 
 
-@pytest.mark.parametrize(
-    "scenario", ["at-capacity", "internal-error", "http-503-twice", "drop-mid-handshake"]
-)
+@pytest.mark.parametrize("scenario", ["at-capacity", "http-503-twice", "drop-mid-handshake"])
 async def test_a_service_that_is_not_well_is_waited_for(scenario):
     async with kiosk(scenario, backoff_max_s=1.0) as (_, _client, heard, _visitor):
         await heard.wait_for(events.Dropped, within_s=60)
         await heard.wait_for(events.Ready, within_s=60)
+
+
+async def test_a_service_that_fails_in_the_middle_of_an_answer_is_continued():
+    async with kiosk("internal-error") as (_, client, heard, visitor):
+        await heard.wait_for(events.Ready)
+        client.speech_going_up(True)
+        visitor.speak(1.5)
+        dropped = await heard.wait_for(events.Dropped, within_s=60)
+        assert dropped.cause is Cause.SERVER
+        assert (await heard.wait_for(events.Ready, 2, within_s=60)).continued
