@@ -148,6 +148,11 @@ class Conductor:
         self.volume = min(percent, self.config.audio.playback.volume_max)
         self.parts.playback.set_volume(self.volume)
 
+    def play_aloud(self, pcm: bytes) -> None:
+        """Play 24 kHz `pcm`; for when nobody talks to the kiosk."""
+        self._play(pcm)
+        self._reconcile(pressed=False)
+
     def connected_s(self, now_s: float) -> float:
         """Return for how long sessions have been open since the start: what is billed."""
         return self._connected.total_s(now_s)
@@ -258,8 +263,8 @@ class Conductor:
                 parts.agent.open()
             case kiosk.RetryDevices():
                 parts.capture.open()
-            case kiosk.PlaySound(sound):
-                self._play_sound(sound)
+            case kiosk.PlaySound(sound) if self.state.turn is not Turn.SPEAKING:
+                self._play(pcm_of(sound))
 
     def _begin_utterance(self, from_s: float, *, barge_in: bool) -> None:
         capture, settings = self.parts.capture, self.config.audio.capture
@@ -268,18 +273,14 @@ class Conductor:
         if stream is None or not self.state.microphone_open:
             self.uplink.begin(None, 0)
             return
-        start_s = from_s
         if settings.warm and not barge_in:
             reach_s = max(from_s - settings.preroll_ms / 1000, self._quiet_since_s + ECHO_GUARD_S)
-            start_s = min(from_s, reach_s)
-        self.uplink.begin(stream, capture.frame_at(start_s))
+            from_s = min(from_s, reach_s)
+        self.uplink.begin(stream, capture.frame_at(from_s))
 
-    def _play_sound(self, sound: kiosk.Sound) -> None:
-        if self.state.turn is Turn.SPEAKING:
-            return
-        # Opened by `_reconcile`, which follows; what is queued before that is kept.
-        self._sounding = True
-        self.parts.playback.play(pcm_of(sound))
+    def _play(self, pcm: bytes) -> None:
+        self._sounding = True  # `_reconcile`, which follows, opens it; what is queued before is kept
+        self.parts.playback.play(pcm)
         self.parts.playback.end()
 
     def _tell_played(self, samples: int) -> None:
@@ -317,6 +318,7 @@ class Conductor:
 
     def _close_session(self) -> None:
         self._session_open = False
+        self.uplink.forget()
         if self._loop is not None:
             self._closing = self._loop.create_task(self.parts.agent.close())
             self._closing.add_done_callback(_log_failure)

@@ -16,6 +16,7 @@ from voicekiosk.config.render import effective, render_effective
 from voicekiosk.config.schema import Config
 from voicekiosk.errors import ConfigError, RefusedError
 from voicekiosk.kiosk import events as kiosk
+from voicekiosk.kiosk import hearing
 from voicekiosk.kiosk.chronicle import Chronicle
 from voicekiosk.kiosk.conductor import Conductor
 from voicekiosk.kiosk.events import Fault
@@ -104,6 +105,12 @@ class Operator:
                 return self._diff(config)
             case requests.ConfigConfirm():
                 return self._outcome(self._host.keeper.confirm())
+            case requests.Level():
+                return hearing.level_now(self._conductor)
+            case requests.Hear(start):
+                return hearing.last_question(self._conductor.uplink.utterance, start)
+            case requests.HearAloud():
+                return self._outcome(hearing.play_last_question(self._conductor))
             case requests.SetKey(key):
                 self._host.set_credential(key_from_control(key))
                 return self._outcome("the key is in use from now on")
@@ -206,7 +213,13 @@ class Operator:
             link=self._link(now_s),
             microphone=self._microphone(state),
             loudspeaker=self._loudspeaker(state),
-            panel=PanelStatus(driver=panel.driver, mode=config.panel.mode, fault="; ".join(panel.faults)),
+            panel=PanelStatus(
+                driver=panel.driver,
+                device=panel.device,
+                mode=config.panel.mode,
+                fault="; ".join(panel.faults),
+                edges=panel.edges,
+            ),
             session=self._session(now_s),
             config=ConfigStatus(
                 file=str(self._live.path),

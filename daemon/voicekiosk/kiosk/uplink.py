@@ -106,6 +106,11 @@ class Uplink:
         self._detach()
         self.utterance.clear()
 
+    def forget(self) -> None:
+        """Keep nothing of what was said, now that the conversation is over."""
+        if not self.busy:
+            self.utterance.clear()
+
     def turn_opened(self) -> None:
         """Go on with the silence: the service waits for the end of something it hears."""
         self._turn_closed = False

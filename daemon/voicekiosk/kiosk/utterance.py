@@ -117,6 +117,11 @@ class Utterance:
             self.skipped += len(pcm) // SAMPLE_BYTES
         return self._slice(samples)
 
+    def heard(self, start: int, samples: int) -> bytes:
+        """Give what was sent of the question, at most `samples` from `start` on."""
+        end = min(start + samples, self.sent)
+        return bytes(self._pcm[start * SAMPLE_BYTES : max(start, end) * SAMPLE_BYTES])
+
     def frame_sent(self, pcm: bytes) -> None:
         """Note that the frame that `frame` gave has been handed to the link."""
         samples = len(pcm) // SAMPLE_BYTES

@@ -63,6 +63,21 @@ class ConfigConfirm(Command, frozen=True):
     """Let the configuration in force stay, whatever happens."""
 
 
+class Level(Command, frozen=True):
+    """Tell how loud the microphone is now, if it is open; the result is a `service.status.LevelNow`."""
+
+
+class Hear(Command, frozen=True):
+    """Give the last question back as it was sent; the result is a `service.status.LastQuestion`."""
+
+    start: Annotated[int, Meta(ge=0, le=10_000_000)] = 0
+    """The first sample that is wanted; a long question takes several requests."""
+
+
+class HearAloud(Command, frozen=True):
+    """Play the last question on the kiosk's loudspeaker."""
+
+
 class SetKey(Command, frozen=True):
     """Use this API key from now on. Memory only; never shown."""
 
@@ -84,6 +99,9 @@ Request = (
     | Config
     | ConfigDiff
     | ConfigConfirm
+    | Level
+    | Hear
+    | HearAloud
     | SetKey
 )
 
@@ -99,11 +117,15 @@ REQUESTS: Final[dict[str, type[Request]]] = {
     "config": Config,
     "config-diff": ConfigDiff,
     "config-confirm": ConfigConfirm,
+    "level": Level,
+    "hear": Hear,
+    "hear-aloud": HearAloud,
     "set-key": SetKey,
 }
 
 # Only root, who can read the key's file anyway, and the daemon's own user may do these.
-PRIVILEGED: Final = frozenset({"set-key"})
+# A visitor's voice is not for everybody who may press the button by hand.
+PRIVILEGED: Final = frozenset({"set-key", "hear", "hear-aloud"})
 
 _LONGEST_ID: Final = 64
 _LARGEST_ID: Final = 2**53

@@ -67,8 +67,12 @@ class PanelStatus(TypedDict):
     """Button and lamp."""
 
     driver: str
+    device: str
+    """What the driver found to work with, in words."""
     mode: str
     fault: str
+    edges: int
+    """Edges that came from the buttons since the start, bounce included."""
 
 
 class SessionStatus(TypedDict):
@@ -188,3 +192,26 @@ class Caption(TypedDict):
     text: str
     final: bool
     interrupted: bool
+
+
+class LevelNow(TypedDict):
+    """Result of level: the last moment of the microphone."""
+
+    open: bool
+    """Whether the daemon has the microphone open; it opens nothing for this."""
+    state: str
+    """The kiosk's state."""
+    rms_dbfs: float | None
+    peak_dbfs: float | None
+
+
+class LastQuestion(TypedDict):
+    """Result of hear."""
+
+    samples: int
+    """How long the question is, at 24 kHz; 0 when there is none."""
+    skipped: int
+    """Samples of silence in it that were left out in sending, to catch up."""
+    start: int
+    pcm: str
+    """Up to 10 s from `start` on: base64 of mono s16le."""
