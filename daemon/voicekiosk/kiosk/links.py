@@ -29,8 +29,6 @@ GO_ON = (
     "The connection was lost while you were speaking, and the visitor heard only part of your last answer. "
     "Take that answer up again where it was cut off, without greeting and without saying it all again."
 )
-QUICK_RETRY_S = 2.0
-"""A retry that comes no later than this is part of the same attempt for the visitor."""
 
 
 def decide(s: State, event: LinkEvent, now_s: float, rules: Rules, emit: Emit) -> State:
@@ -119,10 +117,11 @@ def _ready_while_thinking(s: State, now_s: float, rules: Rules, emit: Emit, *, k
     return replace(s, nudged=True, turn_deadline_s=now_s + rules.thinking_timeout_s)
 
 
-def _dropped(s: State, retry_in_s: float | None, now_s: float, rules: Rules, emit: Emit) -> State:
+def _dropped(s: State, retry_in_s: float, now_s: float, rules: Rules, emit: Emit) -> State:
     if s.link is Link.READY:
         s = _lost(s, now_s, rules, emit)
-    if retry_in_s is None or retry_in_s > QUICK_RETRY_S:
+    if now_s + retry_in_s > s.link_deadline_s:
+        # The next attempt comes too late for whoever is waiting now.
         return _go_offline(s, now_s, rules, emit)
     return s
 

@@ -18,7 +18,7 @@ READY = agent.Ready("sess_1", resumed=False, continued=False)
 CONTINUED = agent.Ready("sess_2", resumed=False, continued=True)
 RESUMED = agent.Ready("sess_1", resumed=True, continued=False)
 DROPPED = agent.Dropped(agent.Cause.NETWORK, "reset", 1.0)
-GIVEN_UP = agent.Dropped(agent.Cause.NETWORK, "reset", 20.0)
+GIVEN_UP = agent.Dropped(agent.Cause.NETWORK, "reset", 30.0)
 OPENED = audio.MicrophoneOpened(None)  # type: ignore[arg-type]
 LOST = audio.MicrophoneLost("No such device", 0.25)
 DRAINED = audio.SpeakerDrained(0.0, 0)
