@@ -60,6 +60,9 @@ class CardQueue:
         self.full_frames = min(asked_frames, facts.buffer_frames)
         # Silence is written only below this, so that audio which comes a little late is not late at all.
         self.low_frames = self.full_frames // 2
+        # It is filled up when it has run down to this: not with each period, as waking up is what playing
+        # costs, and not much later, as a busy machine wakes us late.
+        self.refill_frames = min(self.low_frames, self._early_frames)
         # Whether the card is playing (silence, perhaps), and how far it was at the last look.
         self.running = False
         self.written_frames = 0
@@ -73,6 +76,19 @@ class CardQueue:
         self._rest: NDArray[np.int16] = np.empty(0, np.int16)
         self._rest_samples = 0
         self._frames_of = FromMono(facts)
+
+    @property
+    def _early_frames(self) -> int:
+        return self.full_frames - self.period_frames
+
+    def hurry(self) -> None:
+        """Have it filled up with each period from now on: on this machine later is too late."""
+        self.refill_frames = self._early_frames
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the card was left alone for so long that it is all but dry."""
+        return self.running and self.queued_frames < self.refill_frames // 4
 
     @property
     def queued_frames(self) -> int:

@@ -257,6 +257,11 @@ class Playback(DeviceOwner):
         """Whether nothing is being said or about to be."""
         return self._reply is None and not self._ends and self._flushing is None and not self._queue.replies
 
+    @property
+    def _is_saying(self) -> bool:
+        """Whether a reply is in the middle, with more of it to come."""
+        return self._reply is not None and self._started and not self._starving
+
     def _account(self, card: CardQueue) -> None:
         """Bring the numbers that others see up to date."""
         self._played_samples = self._heard_before + card.heard_samples
@@ -273,6 +278,8 @@ class Playback(DeviceOwner):
         """Bring the card's queue up to its length with speech, or keep it alive with silence."""
         if card.running and card.queued_frames > card.full_frames - card.period_frames // 2:
             return
+        if self._is_saying and card.is_late:
+            card.hurry()
         while (room := card.full_frames - card.queued_frames) > 0 and not card.is_blocked:
             reply = self._reply or self._begin_reply(card, now_s)
             if reply is None:
@@ -284,7 +291,7 @@ class Playback(DeviceOwner):
             elif not self._say(card, speech, reply, room):
                 break
         if card.running and not card.is_blocked and card.queued_frames < card.low_frames:
-            if self._reply is not None and self._started and not self._starving:
+            if self._is_saying:
                 self._starving = True
                 self._starvations += 1
             card.write_silence(card.low_frames + card.period_frames - card.queued_frames)
@@ -310,7 +317,7 @@ class Playback(DeviceOwner):
 
     def _note_underrun(self, dry: bool) -> None:
         """Count a card that ran dry in the middle of a reply that has more."""
-        if dry and self._reply is not None and self._started and not self._starving:
+        if dry and self._is_saying:
             self._underruns += 1
             self._post(SpeakerUnderrun(self._underruns))
 
@@ -375,7 +382,7 @@ class Playback(DeviceOwner):
 
     def _wait_s(self, card: CardQueue) -> float:
         """Return how long the running card can be left alone."""
-        aim = card.low_frames if self._hungry else card.full_frames - card.period_frames
+        aim = card.low_frames if self._hungry else card.refill_frames
         wait_s = (card.queued_frames - aim) / card.rate_hz
         # Not a moment later than what is to be told has happened.
         if self._flushing is not None:
