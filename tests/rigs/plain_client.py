@@ -76,7 +76,8 @@ class PlainClient:
 
     async def __aexit__(self, *_: object) -> None:
         self._reader.cancel()
-        self.websocket.transport.abort()
+        if self.closed is None:
+            self.websocket.transport.abort()
         with contextlib.suppress(asyncio.CancelledError, ConnectionClosed):
             await self._reader
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 HEAD_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 10.0
+MAX_LINKS = 1000
+"""TCP connections at one time, whatever they are."""
 PATH = "/v1/ws"
 
 
@@ -81,6 +83,9 @@ class Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what create_server gives
         self._transport = transport
         self._simulator.links.add(self)
+        if len(self._simulator.links) > MAX_LINKS:
+            transport.abort()
+            return
         self._watch = self._loop.call_later(HEAD_TIMEOUT_S, transport.abort)
 
     def data_received(self, data: bytes) -> None:
@@ -191,6 +196,7 @@ class Connection(asyncio.Protocol):
                     self.enter(partial(_take_text, content, now_s, late_s))
                 case Kind.BINARY:
                     self.enter(partial(_take_binary, content, now_s))
+        self._watch_the_close()
 
     def enter(self, action: Callable[[Session], None]) -> None:
         """Let the session do something, then send what came of it and set the next timer.
@@ -212,7 +218,10 @@ class Connection(asyncio.Protocol):
         self._socket.flush()
         self._set_timer()
         self._simulator.wake_waiters()
-        if not self._socket.open and (self._watch is None or self._watch.cancelled()):
+        self._watch_the_close()
+
+    def _watch_the_close(self) -> None:
+        if not self.live and (self._watch is None or self._watch.cancelled()):
             self._watch = self._loop.call_later(CLOSE_TIMEOUT_S, self._transport.abort)
 
     def _set_timer(self) -> None:

@@ -114,7 +114,7 @@ class Conversation:
         if reply is not None and reply.open and reply is not self._carried:
             greeting = reply.kind == "greeting" and heard.reason == "create"
             if greeting or (self._settings.reply.during_reply == "replace" and heard.reason != "say"):
-                self._void(reply)
+                self.tools.interrupted(reply)
                 self._wanted.clear()
                 self.speaker.interrupt(reply, now_s)
             else:
@@ -195,8 +195,7 @@ class Conversation:
             self.speaker.play(again, samples, self.configuration.output_encoding, now_s)
             return
         deferred, self._deferred = self._deferred, False
-        over = self.ear.silence_s >= self._timing.end_s(self.configuration, self.ear)
-        if deferred and over and self.ear.onset is not None:
+        if deferred and self._user_is_done and self.ear.onset is not None:
             self._begin_turn(now_s)
             self._end_turn(now_s)
         elif self._wanted:
@@ -213,15 +212,12 @@ class Conversation:
         heard = replace(self._last_heard, reason=why, results=results, text=text, rounds=self._rounds)
         self._answer(heard, now_s)
 
-    def _void(self, reply: Reply) -> None:
-        self.tools.interrupted(reply)
-
     def reconnected(self, now_s: float) -> None:
         """Go on over a new connection: context and running tools stay, the running reply is lost."""
         reply = self.speaker.reply
         if reply is not None and reply.open:
             self.speaker.stop(reply)
-            self._void(reply)
+            self.tools.interrupted(reply)
             reply.status = "lost"
         self.speaker.reply, self.speaker.down_samples = None, 0
         self.turn, self._carried, self._closing, self._deferred = None, None, False, False
@@ -253,19 +249,20 @@ class Conversation:
             reply = self.speaker.reply
             if reply is not None and reply.open and reply is not self._carried:
                 self._over_reply(reply, now_s)
-            elif ear.elapsed_s >= self._timing.onset_s or ear.silence_s >= self._timing.end_s(
-                self.configuration, ear
-            ):
+            elif ear.elapsed_s >= self._timing.onset_s or self._user_is_done:
                 self._begin_turn(now_s)
         elif ear.position >= self.turn.next_delta:
             self._send_delta(self.turn)
-        if self.turn is not None and ear.silence_s >= self._timing.end_s(self.configuration, ear):
+        if self.turn is not None and self._user_is_done:
             self._end_turn(now_s)
+
+    @property
+    def _user_is_done(self) -> bool:
+        return self.ear.silence_s >= self._timing.end_s(self.configuration, self.ear)
 
     def _over_reply(self, reply: Reply, now_s: float) -> None:
         """Decide what speech over a reply means."""
         ear, detection, barge_in = self.ear, self.configuration.detection, self._settings.barge_in
-        over = ear.silence_s >= self._timing.end_s(self.configuration, ear)
         if reply.kind == "greeting" and "greeting" in detection.get("uninterruptible_turns", []):
             if ear.silence_s >= CLICK_S:
                 ear.forget()
@@ -278,21 +275,22 @@ class Conversation:
             self._deferred = True
             return
         need_s = max(self.configuration.interruption_delay_s, barge_in.backchannel_ms / 1000)
-        if ear.voiced_s >= need_s and (over or ear.elapsed_s >= self._timing.decision_s):
+        if ear.voiced_s >= need_s and (self._user_is_done or ear.elapsed_s >= self._timing.decision_s):
             self._barge_in(now_s)
-        elif over:
+        elif self._user_is_done:
             ear.forget()
 
     def _barge_in(self, now_s: float) -> None:
         reply = self.speaker.reply
         if reply is None:
             return
-        self._void(reply)
+        self.tools.interrupted(reply)
         self._wanted.clear()
         self._channel.note("barge_in", reply_id=reply.reply_id, t_s=self._channel.now_t_s())
         self._channel.send({"type": "input.speech.started"})
         if self._settings.barge_in.variant == "stale" and reply.voiced and reply.total:
             reply.stale = round(draw(self._rng, self._settings.barge_in.stale_chunks))
+            reply.transcript_out = True  # its two texts come with the end
         else:
             self.speaker.interrupt(reply, now_s)
         if self.ear.onset is not None:
@@ -308,7 +306,7 @@ class Conversation:
     def _user_goes_on(self, reply: Reply, now_s: float) -> None:
         """Take speech soon after the last turn as its continuation (S19 b, c)."""
         self.speaker.stop(reply)
-        self._void(reply)
+        self.tools.interrupted(reply)
         if self._settings.turn.pause == "merge":
             reply.transcript_out = reply.words_out = True
             self._channel.send(
@@ -378,14 +376,8 @@ class Conversation:
         self.next_text = ""
         self.turn_number += 1
         self._rounds = 0
-        facts = {
-            "turn": self.turn_number,
-            "start": ear.start(),
-            "end": ear.end(),
-            "text": text,
-            "t_s": self._channel.now_t_s(),
-        }
-        self._channel.log("turns", facts)
+        facts = {"turn": self.turn_number, "start": ear.start(), "end": ear.end(), "text": text}
+        self._channel.log("turns", facts | {"t_s": self._channel.now_t_s()})
         self._last_end = ear.end()
         self._last_heard = Heard("turn", self.turn_number, text, samples)
         self.turn = None

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import struct
 from collections import Counter, deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 import msgspec
 
+log = logging.getLogger(__name__)
 Side = Literal["client", "server"]
 RATE_HZ = 24000
 KEPT = 2000
@@ -61,6 +65,29 @@ class WavWriter:
         )  # fmt: skip
 
 
+class Files:
+    """The files of one connection."""
+
+    def __init__(self, folder: Path, number: int) -> None:
+        self.lines: BinaryIO = (folder / f"{number}.jsonl").open("wb")
+        self.up = WavWriter(folder / f"{number}-up.wav")
+        self.down = WavWriter(folder / f"{number}-down.wav")
+        self._summary = folder / f"{number}.json"
+
+    def flush(self) -> None:
+        """Bring all up to date."""
+        self.lines.flush()
+        self.up.flush()
+        self.down.flush()
+
+    def close(self, facts: dict[str, Any]) -> None:
+        """Finish all, with the facts beside them."""
+        self.lines.close()
+        self.up.close()
+        self.down.close()
+        self._summary.write_bytes(msgspec.json.format(msgspec.json.encode(facts), indent=1) + b"\n")
+
+
 class Record:
     """The record of one connection. `t_s` is in real seconds since the connection was opened."""
 
@@ -84,12 +111,10 @@ class Record:
         """The newest audio received, if any is kept in memory."""
         self.down = bytearray()
         self._kept_bytes = int(kept_audio_s * RATE_HZ) * 2
-        self._lines: BinaryIO | None = None
-        self._wavs: tuple[WavWriter, WavWriter] | None = None
+        self._files: Files | None = None
         if folder is not None:
-            self._lines = (folder / f"{number}.jsonl").open("wb")
-            self._wavs = (WavWriter(folder / f"{number}-up.wav"), WavWriter(folder / f"{number}-down.wav"))
-            self._summary = folder / f"{number}.json"
+            with self._or_without():
+                self._files = Files(folder, number)
 
     def message(
         self, t_s: float, side: Side, kind: str, payload: bytes, frame: dict[str, Any] | None
@@ -99,22 +124,26 @@ class Record:
         counts[kind if kind in counts or len(counts) < 100 else "(others)"] += 1
         if frame is not None and len(payload) <= KEPT_BYTES:
             self._keep_message((t_s, side, frame), len(payload))
-        if self._lines is not None:
-            self._lines.write(b'{"t_s":%.6f,"from":"%s","frame":%s}\n' % (t_s, side.encode(), payload))
+        if self._files is not None:
+            with self._or_without():
+                line = b'{"t_s":%.6f,"from":"%s","frame":%s}\n' % (t_s, side.encode(), payload)
+                self._files.lines.write(line)
 
     def received(self, pcm: bytes) -> None:
         """Note audio that was decoded."""
         self.received_samples += len(pcm) // 2
         self._keep(self.up, pcm)
-        if self._wavs is not None:
-            self._wavs[0].write(pcm)
+        if self._files is not None:
+            with self._or_without():
+                self._files.up.write(pcm)
 
     def sent(self, pcm: bytes) -> None:
         """Note audio that was sent, as 24 kHz samples."""
         self.sent_samples += len(pcm) // 2
         self._keep(self.down, pcm)
-        if self._wavs is not None:
-            self._wavs[1].write(pcm)
+        if self._files is not None:
+            with self._or_without():
+                self._files.down.write(pcm)
 
     def violate(self, rule: int, text: str, t_s: float) -> None:
         """Note that the client broke a rule of 12.1."""
@@ -124,19 +153,25 @@ class Record:
 
     def flush(self) -> None:
         """Bring the files up to date."""
-        if self._lines is not None and self._wavs is not None:
-            self._lines.flush()
-            for wav in self._wavs:
-                wav.flush()
+        if self._files is not None:
+            with self._or_without():
+                self._files.flush()
 
     def close(self, facts: dict[str, Any]) -> None:
         """Finish the files and write the facts beside them."""
-        if self._lines is not None and self._wavs is not None:
-            self._lines.close()
-            for wav in self._wavs:
-                wav.close()
-            self._summary.write_bytes(msgspec.json.format(msgspec.json.encode(facts), indent=1) + b"\n")
-            self._lines = self._wavs = None
+        files, self._files = self._files, None
+        if files is not None:
+            with self._or_without():
+                files.close(facts)
+
+    @contextlib.contextmanager
+    def _or_without(self) -> Iterator[None]:
+        """Go on without files when they cannot be written: a full disk is no reason to stop serving."""
+        try:
+            yield
+        except OSError as error:
+            self._files = None
+            log.warning("connection %d is no longer recorded: %s", self.number, error)
 
     def shrink(self) -> None:
         """Let go of messages and audio in memory."""

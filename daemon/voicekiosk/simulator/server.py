@@ -103,7 +103,7 @@ class Simulator:
         loop = asyncio.get_running_loop()
         context = None
         if self.settings.record is not None:
-            self.settings.record.mkdir(parents=True, exist_ok=True)
+            _make_folder(self.settings.record)
         if self.settings.tls is not None:
             self._folder = tempfile.TemporaryDirectory(prefix="voicekiosk-simulator-")
             made = make(Path(self._folder.name), self.settings.tls)
@@ -353,6 +353,13 @@ class Simulator:
                     link.record.flush()
         self._heartbeat_due_s = now + HEARTBEAT_S
         self._heartbeat = loop.call_at(self._heartbeat_due_s, self._beat)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise KioskError(f"cannot record in {folder}: {error.strerror}; choose another --record") from error
 
 
 class _Poking:

@@ -44,6 +44,7 @@ class WebSocket:
         self._parts: list[bytes] = []
         self._opcode: Opcode | None = None
         self._held: list[bytes] | None = None  # what waits while stalled
+        self._held_bytes = 0
         self._dead = False
 
     @property
@@ -90,8 +91,6 @@ class WebSocket:
                 if message is not None:
                     messages.append(message)
         self.flush()
-        if self._protocol.close_expected():
-            self._transport.close()
         return messages
 
     def eof(self) -> None:
@@ -144,7 +143,7 @@ class WebSocket:
 
     def recover(self) -> None:
         """End a stall or a black hole; what was held goes out at once."""
-        held, self._held = self._held, None
+        held, self._held, self._held_bytes = self._held, None, 0
         if self._dead:
             self._dead = False
             self._transport.resume_reading()
@@ -159,10 +158,21 @@ class WebSocket:
         joined = b"".join(data)
         if self._held is not None:
             self._held.append(joined)
-            if sum(map(len, self._held)) > WRITE_LIMIT:
+            self._held_bytes += len(joined)
+            if self._held_bytes > WRITE_LIMIT:
                 self.abort()
-        elif joined:
+            return
+        if joined:
             self._write(joined)
+        if b"" in data:
+            self._end()
+
+    def _end(self) -> None:
+        """End the stream, and go on reading, so that the close frame is not lost to a reset."""
+        if self._transport.can_write_eof() and not self._transport.is_closing():
+            self._transport.write_eof()
+        else:
+            self._transport.close()
 
     def _write(self, data: bytes) -> None:
         if self._transport.is_closing():

@@ -257,6 +257,25 @@ async def test_stopping_closes_every_connection_with_1001():
         assert await client.code() == 1001
 
 
+async def test_a_record_that_cannot_be_written_is_given_up_and_the_session_goes_on(tmp_path, caplog):
+    async with Simulator(settings(record=tmp_path)) as sim:
+        (tmp_path / "2.jsonl").mkdir()
+        async with await PlainClient.open(sim) as client:
+            await client.ready()
+        async with await PlainClient.open(sim) as client:
+            await client.ready(greeting="Hello")
+            await client.get("reply.done")
+        assert sim.bugs == 0
+    assert "connection 2 is no longer recorded" in caplog.text
+    assert (tmp_path / "1.jsonl").stat().st_size > 0
+
+
+async def test_a_folder_that_cannot_be_made_is_said_at_the_start(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(KioskError, match="cannot record in"):
+        await Simulator(settings(record=tmp_path / "file" / "folder")).start()
+
+
 async def test_memory_of_old_connections_is_given_back():
     async with Simulator(settings()) as sim:
         for _ in range(25):

@@ -164,8 +164,7 @@ async def test_a_frame_of_10_mb_is_closed_with_1009():
             await client.ready()
             with contextlib.suppress(ConnectionClosed):
                 await client.raw("x" * 10_000_000)
-            assert await client.code() in (1009, 1006)
-            assert sim.connections[0].close_code in (1009, None) or sim.connections[0].live is False
+            assert await client.code() == 1009
         assert sim.bugs == 0
         await serves(sim)
 
