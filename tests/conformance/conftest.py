@@ -3,8 +3,8 @@
 from contextlib import asynccontextmanager
 
 import pytest
-
 from tests.rigs.live_kiosk import LiveKiosk, frames
+
 from voicekiosk.simulator import Settings, Simulator
 from voicekiosk.simulator.scenario import Scenario, change, load
 

@@ -4,12 +4,12 @@ import asyncio
 import logging
 
 import pytest
-
 from tests.rigs.tcp_proxy import TcpProxy
+
 from voicekiosk.agent import events as agent
 from voicekiosk.agent.client import AgentClient
-from voicekiosk.agent.opening import HOSTS
 from voicekiosk.agent.facts import LinkState
+from voicekiosk.agent.opening import HOSTS
 from voicekiosk.config.schema import Agent, Config
 from voicekiosk.kiosk.events import Fault
 from voicekiosk.kiosk.state import Link
