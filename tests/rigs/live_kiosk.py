@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from tests.rigs.parts import FakeCapture, FakeFactory, FakePlayback, device
+
 from voicekiosk.agent import events as agent
 from voicekiosk.agent.client import AgentClient
 from voicekiosk.audio import events as audio
