@@ -21,7 +21,15 @@ from typing import Protocol
 import msgspec
 
 from voicekiosk.errors import KioskError
-from voicekiosk.service.protocol import MAX_REQUEST_BYTES, VERSION, ErrorCode, Topic, code_of, socket_path
+from voicekiosk.service.protocol import (
+    DEFAULT_SOCKET,
+    MAX_REQUEST_BYTES,
+    VERSION,
+    ErrorCode,
+    Topic,
+    code_of,
+    socket_path,
+)
 from voicekiosk.service.requests import (
     PRIVILEGED,
     BadRequestError,
@@ -327,6 +335,9 @@ def _bind(path: Path) -> socket.socket:
     """Return a bound socket with its right mode that does not listen yet, so nobody connects too early."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        if path == DEFAULT_SOCKET:
+            # Under systemd it is there already; by hand, as root, nobody else makes it.
+            path.parent.mkdir(mode=0o755, exist_ok=True)
         _clear_way(path)
         listener.bind(str(path))
         path.chmod(_MODE)

@@ -16,6 +16,7 @@ in answers and refused in requests.
 """
 
 import os
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -53,9 +54,18 @@ class ErrorCode(StrEnum):
     INTERNAL = "internal"
 
 
-def socket_path() -> Path:
-    """Return where the control socket is: `$VOICEKIOSK_SOCKET`, else `/run/voicekiosk/control.sock`."""
-    return Path(os.environ.get(SOCKET_VARIABLE) or DEFAULT_SOCKET)
+def socket_path(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return where the control socket is: `$VOICEKIOSK_SOCKET`, else `/run/voicekiosk/control.sock`.
+
+    Where there is no service and one may not make that directory (a laptop, not as root), both ends
+    meet in the person's own runtime directory.
+    """
+    if named := environ.get(SOCKET_VARIABLE):
+        return Path(named)
+    own = environ.get("XDG_RUNTIME_DIR")
+    if own and os.geteuid() != 0 and not DEFAULT_SOCKET.parent.is_dir():
+        return Path(own, "voicekiosk.sock")
+    return DEFAULT_SOCKET
 
 
 def code_of(error: KioskError) -> ErrorCode:
