@@ -5,7 +5,7 @@ The daemon has threads of its own for this (`capture`, `playback`); here somebod
 
 import select
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from types import ModuleType
 
@@ -27,7 +27,7 @@ _BEFORE_S, _AFTER_S = 0.3, 0.8
 
 def periods(
     settings: schema.Capture, *, alsa: ModuleType = alsaaudio, sysfs: Path = SYSFS
-) -> Iterator[tuple[int, NDArray[np.int16]]]:
+) -> Generator[tuple[int, NDArray[np.int16]], None, None]:
     """Yield the card's rate and one period of mono after the other, until the iterator is closed.
 
     Blocks for each. Raises DeviceError when the microphone cannot be opened, is lost or gives nothing.
@@ -45,6 +45,22 @@ def periods(
         pcm.close()
 
 
+def windows(
+    settings: schema.Capture, seconds: float, *, alsa: ModuleType = alsaaudio, sysfs: Path = SYSFS
+) -> Generator[NDArray[np.int16], None, None]:
+    """Yield what the microphone hears, `seconds` at a time, until the iterator is closed; as `periods`."""
+    blocks: list[NDArray[np.int16]] = []
+    stream = periods(settings, alsa=alsa, sysfs=sysfs)
+    try:
+        for rate_hz, block in stream:
+            blocks.append(block)
+            if sum(map(len, blocks)) >= seconds * rate_hz:
+                yield np.concatenate(blocks)
+                blocks.clear()
+    finally:
+        stream.close()
+
+
 def record(
     settings: schema.Capture, seconds: float, *, alsa: ModuleType = alsaaudio, sysfs: Path = SYSFS
 ) -> tuple[int, NDArray[np.int16]]:
@@ -59,7 +75,7 @@ def record(
             if taken >= seconds * rate_hz:
                 return rate_hz, np.concatenate(blocks)
     finally:
-        stream.close()  # type: ignore[attr-defined]  # a generator
+        stream.close()
     raise DeviceError(f'microphone "{settings.device}" ended')
 
 
