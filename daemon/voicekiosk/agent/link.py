@@ -22,6 +22,7 @@ from voicekiosk.agent import wire
 from voicekiosk.agent.dial import LinkError, http_status
 from voicekiosk.agent.events import Cause
 from voicekiosk.agent.failures import Failure, Remedy, of_status
+from voicekiosk.agent.window import Window
 
 LARGEST_MESSAGE_BYTES = 16 * 1024 * 1024
 PING_INTERVAL_S = 0.5
@@ -29,9 +30,6 @@ PING_INTERVAL_SPEAKING_S = 0.2
 CLOSE_TIMEOUT_S = 1.0
 # Half a second of audio in base64 in JSON.
 FULL_BUFFER_BYTES = 32 * 1024
-# Audio without proof may be in kernels and routers, where no buffer size shows it. A slow link must
-# not grow a queue in which pings drown, or it would pass for dead.
-MOST_UNPROVEN_SAMPLES = 48_000
 # A watchdog that itself wakes so late has slept with the rest of the process, and cannot judge.
 LATE_S = 0.5
 
@@ -91,6 +89,7 @@ class Link(asyncio.Protocol):
         self._early: list[tuple[bool, bytes]] | None = []
         self._fragments: list[bytes] = []
         self._fragments_are_text = False
+        self._window = Window()
         self._pings: deque[_Ping] = deque(maxlen=64)
         self._ping_count = 0
         self._ping_interval_s = min(PING_INTERVAL_S, dead_after_s / 4)
@@ -132,7 +131,9 @@ class Link(asyncio.Protocol):
             return False
         if transport.get_write_buffer_size() > FULL_BUFFER_BYTES:
             return False
-        if self.audio_sent_samples - self.audio_proven_samples > MOST_UNPROVEN_SAMPLES:
+        # Unproven audio may be in kernels and routers, where no buffer size shows it.
+        unproven = self.audio_sent_samples + len(pcm) // 2 - self.audio_proven_samples
+        if unproven > max(self._window.samples(self._ping_interval_s), len(pcm) // 2):
             return False
         self._websocket.send_text(wire.encode_audio(pcm))
         self.audio_sent_samples += len(pcm) // 2
@@ -303,6 +304,7 @@ class Link(asyncio.Protocol):
         while self._pings.popleft() is not answered:
             pass
         self.round_trip_s = self._heard_s - answered.sent_s
+        self._window.pong(self.round_trip_s)
         if answered.samples > self.audio_proven_samples:
             self.audio_proven_samples = answered.samples
             self._on_proven(answered.samples)
