@@ -6,7 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
-from virtualpilib import guest, host, tier
+from virtualpilib import arm64, guest, host, tier
 from virtualpilib.kernel import kernel
 from virtualpilib.rootfs import image
 
@@ -36,9 +36,17 @@ def main() -> int:
     test.add_argument("-k", metavar="PATTERN", help="only tests whose name has this, as in pytest")
     test.add_argument("--json", metavar="FILE", type=Path, help="write results and figures as data, too")
     test.add_argument("--long", action="store_true", help="and the tests that take very long")
+    test.add_argument("--stock", action="store_true", help="on Debian's own kernel, under qemu; slow")
     test.add_argument("--keep", metavar="DIR", type=Path, help="keep logs of the guest in DIR")
+    test.add_argument(
+        "--guests", metavar="N", type=int, help="so many at once; each takes a part of the tests"
+    )
     play = commands.add_parser("run", help="boot a kiosk to play with")
     play.add_argument("config", nargs="?", type=Path, help="its configuration file")
+    pi = commands.add_parser(
+        "arm64", help="install and run the unit tests as on a Pi, under qemu's user emulation"
+    )
+    pi.add_argument("tests", nargs="*", help="what pytest is given instead of tests/unit")
     args = parser.parse_args()
     # What was started is ended on the way out, however that comes.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -51,9 +59,18 @@ def main() -> int:
                 return _interactive("shell", None)
             case "run":
                 return _interactive("kiosk", args.config)
+            case "arm64":
+                return arm64.arm64(args.tests)
             case _:
-                chosen = ["-k", args.k] if args.k else []
-                return tier.test(chosen, json_file=args.json, long=args.long, keep=args.keep)
+                wanted = tier.Wanted(
+                    arguments=("-k", args.k) if args.k else (),
+                    json_file=args.json,
+                    keep=args.keep,
+                    guests=args.guests,
+                    long=args.long,
+                    stock=args.stock,
+                )
+                return tier.test(wanted)
     except (host.VirtualPiError, OSError) as error:
         return host.fail(error)
     except KeyboardInterrupt:
@@ -67,7 +84,7 @@ def _interactive(mode: str, config: Path | None) -> int:
         text = config.read_text() if config else PLAYED_WITH
         (folder / "config.toml").write_text(text)
         host.say("booting; 'exit' powers it off")
-        running = guest.start(machine, disk, folder, mode)
+        running = guest.Guest(machine, disk, folder, mode)
         try:
             running.wait()
         finally:

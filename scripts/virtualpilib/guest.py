@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from virtualpilib.host import PROJECT, cache, fingerprint, run, say, scratch
+from virtualpilib.host import PROJECT, run, scratch
 from virtualpilib.kernel import Kernel
-from virtualpilib.wheels import product_wheel, wheels
+from virtualpilib.wheels import wheels
 
 GUEST = Path(__file__).with_name("guest")
 PARTS = (
@@ -36,7 +36,6 @@ def share() -> Iterator[Path]:
                 project.mkdir(exist_ok=True)
                 shutil.copy(source, project / name)
         shutil.copytree(wheels(), folder / "wheels")
-        _add_product(project, folder / "wheels")
         yield folder
 
 
@@ -44,32 +43,13 @@ def _unwanted(_: str, names: list[str]) -> set[str]:
     return {name for name in names if name in {"__pycache__", ".pytest_cache"} or name.endswith(".egg-info")}
 
 
-def _add_product(project: Path, into: Path) -> None:
-    """Put voicekiosk's own wheel beside the others; built again only when something in it changed."""
-    files = sorted(path for path in (project / "daemon").rglob("*") if path.is_file())
-    named = [text for path in files for text in (str(path.relative_to(project)), path)]
-    kept = cache() / "product" / fingerprint(project / "pyproject.toml", *named)
-    if not list(kept.glob("*.whl")):
-        say("building voicekiosk's wheel")
-        shutil.rmtree(kept.parent, ignore_errors=True)
-        with scratch() as folder:
-            shutil.copytree(project / "daemon", folder / "daemon")
-            for name in ("pyproject.toml", "README.md", "LICENSE"):
-                shutil.copy(project / name, folder)
-            product_wheel(folder, kept)
-    for wheel in kept.glob("*.whl"):
-        shutil.copy(wheel, into)
-
-
-def start(kernel: Kernel, disk: Path, folder: Path, mode: str, *, console: int | None = None) -> "Guest":
-    """Boot a guest on a throwaway copy of `disk`; with no `console` it is this terminal."""
-    return Guest(kernel, disk, folder, mode, console)
-
-
 class Guest:
     """A guest from its power-on to its power-off."""
 
-    def __init__(self, kernel: Kernel, disk: Path, folder: Path, mode: str, console: int | None) -> None:
+    def __init__(
+        self, kernel: Kernel, disk: Path, folder: Path, mode: str, console: int | None = None
+    ) -> None:
+        """Boot on a throwaway copy of `disk`; without a `console` (a descriptor) it is this terminal."""
         base = MEMORY_FILES if os.access(MEMORY_FILES, os.W_OK) else None
         self._scratch = scratch(base)
         private = self._scratch.__enter__()

@@ -30,7 +30,13 @@ def run(command: Sequence[object], *, what: str, timeout_s: float = 900.0, cwd: 
     words = [str(word) for word in command]
     try:
         done = subprocess.run(
-            words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout_s, cwd=cwd
+            words,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=timeout_s,
+            cwd=cwd,
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise VirtualPiError(f"{what}: {words[0]} did not end within {timeout_s:g} s") from error

@@ -26,7 +26,7 @@ GUEST = Path(__file__).with_name("guest")
 
 
 def bootstrap(into: Path, *, architecture: str | None = None, packages: tuple[str, ...] = PACKAGES) -> None:
-    """Make a Debian as the tar archive `into`, from this machine's own apt sources where they are Debian's."""
+    """Make a Debian as the tar archive `into`, from this machine's own apt sources if they have it."""
     need({"mmdebstrap": "mmdebstrap"})
     command: list[object] = [
         "mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(packages)}",

@@ -1,132 +1,173 @@
-"""`virtual-pi test`: the guest runs the tests, this side prints what it tells and keeps the results."""
+"""`virtual-pi test`: guests run the tests, this side prints what they tell and keeps the results."""
 
 import json
+import os
 import shutil
-import subprocess
 import time
 from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from virtualpilib import guest
+from virtualpilib import guest, stock
 from virtualpilib.host import VirtualPiError, say
-from virtualpilib.kernel import kernel
+from virtualpilib.kernel import Kernel, kernel
 from virtualpilib.rootfs import image
 
 TIMEOUT_S = 25 * 60.0
 LONG_TIMEOUT_S = 4 * 3600.0
 LOOK_S = 0.25
+MOST_GUESTS = 2
+"""Each has one processor; with more at once than this machine has, none would be on time."""
+Start = Callable[[Kernel, Path, Path, str, int], guest.Guest | stock.StockGuest]
+_MARKS = {"passed": "ok", "failed": "FAILED", "skipped": "skipped"}
 
 
 class Results:
-    """What the guest has told so far."""
+    """What all guests have told so far."""
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        self._read = 0
+    def __init__(self) -> None:
         self.tests: list[dict[str, Any]] = []
         self.figures: dict[str, Any] = {}
-        self.ended = False
 
-    def look(self) -> None:
-        """Take what is new."""
-        try:
-            data = self._file.read_bytes()[self._read :]
-        except OSError:
-            return
-        whole = data.rfind(b"\n") + 1
-        self._read += whole
-        for line in data[:whole].splitlines():
-            self._take(json.loads(line))
-
-    def _take(self, told: dict[str, Any]) -> None:
+    def take(self, told: dict[str, Any]) -> bool:
+        """Take one fact; return whether it is the last of its guest."""
         match told.pop("kind"):
             case "test":
                 self.tests.append(told)
-                mark = {"passed": "ok", "failed": "FAILED", "skipped": "skipped"}[told["outcome"]]
-                say(f"{mark:8}{told['seconds']:6.1f} s  {told['name']}")
+                say(f"{_MARKS[told['outcome']]:8}{told['seconds']:6.1f} s  {told['name']}")
                 if told["outcome"] != "passed":
                     print(told["why"], flush=True)
             case "figure":
                 self.figures[told["name"]] = told["value"]
-            case "say":
-                say(told["text"])
             case "end":
-                self.ended = True
+                return True
+        return False
 
     def count(self, outcome: str) -> int:
         """Return how many tests ended so."""
         return Counter(test["outcome"] for test in self.tests)[outcome]
 
-
-def test(arguments: list[str], *, json_file: Path | None, long: bool, keep: Path | None) -> int:
-    """Run the tests in a guest; return 0 when all passed."""
-    began_s = time.monotonic()
-    machine = kernel()
-    disk = image(machine)
-    with guest.share() as folder:
-        (folder / "pytest-arguments").write_text("\n".join([*arguments, *(["--long"] if long else [])]))
-        results = Results(folder / "results.jsonl")
-        say("booting")
-        with (folder / "console.log").open("wb") as console:
-            running = guest.start(machine, disk, folder, "test", console=console.fileno())
-            try:
-                _follow(running, results, LONG_TIMEOUT_S if long else TIMEOUT_S)
-            finally:
-                running.end()
-                if keep is not None:
-                    _keep(folder, keep)
-        problem = None if results.ended else _last_words(folder)
-    seconds = time.monotonic() - began_s
-    if json_file is not None:
-        told = {
+    def data(self, seconds: float, *, complete: bool) -> dict[str, Any]:
+        """Return everything as data."""
+        return {
             "seconds": round(seconds, 1),
-            "passed": results.count("passed"),
-            "failed": results.count("failed"),
-            "skipped": results.count("skipped"),
-            "complete": results.ended,
-            "figures": results.figures,
-            "tests": results.tests,
+            "passed": self.count("passed"),
+            "failed": self.count("failed"),
+            "skipped": self.count("skipped"),
+            "complete": complete,
+            "figures": self.figures,
+            "tests": self.tests,
         }
-        json_file.write_text(json.dumps(told, indent=1) + "\n")
-    if problem is not None:
-        raise VirtualPiError(problem)
-    for test_ in results.tests:
-        if test_["outcome"] == "failed":
-            print(f"FAILED {test_['name']}")
+
+
+class Tester:
+    """One guest that runs a part of the tests."""
+
+    def __init__(
+        self, stack: ExitStack, start: Start, machine: Kernel, arguments: list[str], results: Results
+    ) -> None:
+        self.folder = stack.enter_context(guest.share())
+        (self.folder / "pytest-arguments").write_text("".join(f"{word}\n" for word in arguments))
+        console: BinaryIO = stack.enter_context((self.folder / "console.log").open("wb"))
+        self._guest = start(machine, image(machine), self.folder, "test", console.fileno())
+        stack.callback(self._guest.end)
+        self._results = results
+        self._read = 0
+        self.ended = False
+
+    @property
+    def running(self) -> bool:
+        """Whether it is still on."""
+        return self._guest.process.poll() is None
+
+    def look(self) -> None:
+        """Take what it has told since."""
+        try:
+            data = (self.folder / "results.jsonl").read_bytes()[self._read :]
+        except OSError:
+            return
+        whole = data.rfind(b"\n") + 1
+        self._read += whole
+        for line in data[:whole].splitlines():
+            self.ended |= self._results.take(json.loads(line))
+
+    def keep(self, folder: Path) -> None:
+        """Copy its logs."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in self.folder.iterdir():
+            if path.is_file():
+                shutil.copy(path, folder)
+
+    def last_words(self) -> str:
+        """Return why it may have ended too soon."""
+        words = ["a guest ended before its tests did"]
+        for name in ("console.log", "install.log", "pytest.log"):
+            path = self.folder / name
+            if path.exists():
+                words += [f"--- {name}", *path.read_text(errors="replace").splitlines()[-30:]]
+        return "\n".join(words)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What `test` is asked for."""
+
+    arguments: tuple[str, ...] = ()
+    """For pytest."""
+    json_file: Path | None = None
+    keep: Path | None = None
+    guests: int | None = None
+    long: bool = False
+    stock: bool = False
+
+
+def test(wanted: Wanted) -> int:
+    """Run the tests; return 0 when all passed. Raises VirtualPiError when a guest did not get to the end."""
+    began_s = time.monotonic()
+    machine = stock.kernel() if wanted.stock else kernel()
+    image(machine)
+    start: Start = stock.StockGuest if wanted.stock else guest.Guest
+    # The emulator of the stock kernel has a second processor to itself.
+    count = wanted.guests or (1 if wanted.stock else min(MOST_GUESTS, os.cpu_count() or 1))
+    timeout_s = LONG_TIMEOUT_S if wanted.long or wanted.stock else TIMEOUT_S
+    options = ["--long"] if wanted.long else []
+    results = Results()
+    with ExitStack() as stack:
+        say(f"booting {count} guest{'s' if count > 1 else ''}")
+        testers = []
+        for number in range(count):
+            words = [*wanted.arguments, f"--part={number}/{count}", *options]
+            testers.append(Tester(stack, start, machine, words, results))
+        _follow(testers, began_s + timeout_s)
+        if wanted.keep is not None:
+            for number, tester in enumerate(testers):
+                tester.keep(wanted.keep / str(number))
+        problems = [tester.last_words() for tester in testers if not tester.ended]
+    seconds = time.monotonic() - began_s
+    if wanted.json_file is not None:
+        data = results.data(seconds, complete=not problems)
+        wanted.json_file.write_text(json.dumps(data, indent=1) + "\n")
+    if problems:
+        raise VirtualPiError("\n".join(problems))
+    for one in results.tests:
+        if one["outcome"] == "failed":
+            print(f"FAILED {one['name']}")
     skipped = f", {results.count('skipped')} skipped" if results.count("skipped") else ""
     failed = results.count("failed")
     print(f"{results.count('passed')} passed, {failed} failed{skipped} in {seconds:.0f} s")
     return 1 if failed or not results.tests else 0
 
 
-def _follow(running: guest.Guest, results: Results, timeout_s: float) -> None:
-    deadline_s = time.monotonic() + timeout_s
-    over = False
-    while not over:
-        try:
-            running.wait(LOOK_S)
-            over = True
-        except subprocess.TimeoutExpired:
-            over = time.monotonic() > deadline_s
-            if over:
-                say(f"the guest is still running after {timeout_s:.0f} s; ending it")
-        results.look()
-
-
-def _keep(folder: Path, keep: Path) -> None:
-    keep.mkdir(parents=True, exist_ok=True)
-    for path in folder.iterdir():
-        if path.is_file():
-            shutil.copy(path, keep)
-    if (folder / "kept").is_dir():
-        shutil.copytree(folder / "kept", keep / "kept", dirs_exist_ok=True)
-
-
-def _last_words(folder: Path) -> str:
-    words = ["the guest ended before its tests did"]
-    for name in ("console.log", "install.log", "pytest.log"):
-        path = folder / name
-        if path.exists():
-            words += [f"--- {name}", *path.read_text(errors="replace").splitlines()[-30:]]
-    return "\n".join(words)
+def _follow(testers: list[Tester], deadline_s: float) -> None:
+    while any(tester.running for tester in testers):
+        if time.monotonic() > deadline_s:
+            say("that took too long; pulling the plug")
+            break
+        time.sleep(LOOK_S)
+        for tester in testers:
+            tester.look()
+    for tester in testers:
+        tester.look()

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 from pathlib import Path
 
 from virtualpilib.host import PROJECT, VirtualPiError, cached, fingerprint, need, run, say
@@ -16,20 +15,12 @@ RIG = (
 """What the tests in the guest need themselves."""
 _PYTEST = {"pytest", "iniconfig", "packaging", "pluggy", "pygments"}
 _LOCKS = ("requirements-build.lock", "requirements.lock", "requirements-dev.lock")
+PACKAGE = PROJECT / "scripts" / "package"
 
 
 def wheels() -> Path:
-    """Return a folder with a wheel of everything that is locked, and of pytest."""
-    return cached("wheels", fingerprint(VERSION, *(PROJECT / name for name in _LOCKS), Path(__file__)), _make)
-
-
-def product_wheel(source: Path, into: Path) -> None:
-    """Build voicekiosk's own wheel from a copy of the project that may be written to."""
-    command = [
-        python(), "-m", "pip", "wheel", "--quiet", "--no-index", "--find-links", wheels(), "--no-deps",
-        "--wheel-dir", into, source,
-    ]  # fmt: skip
-    run(command, what="building voicekiosk's wheel")
+    """Return a folder with a wheel of everything that is locked, and of pytest, with SHA256SUMS."""
+    return cached("wheels", fingerprint(VERSION, *(PROJECT / name for name in _LOCKS), PACKAGE), _make)
 
 
 def python() -> str:
@@ -77,12 +68,10 @@ def _make(into: Path) -> None:
     wanted = into / "pytest.lock"
     blocks = re.split(r"^(?=[a-z])", dev, flags=re.MULTILINE)
     wanted.write_text("".join(block for block in blocks if re.split(r"[= ]", block)[0] in _PYTEST))
-    locks = [PROJECT / "requirements-build.lock", PROJECT / "requirements.lock", wanted]
-    for lock in locks:
-        command = [
-            python(), "-m", "pip", "wheel", "--quiet", "--no-deps", "--require-hashes", "--use-pep517",
-            "--wheel-dir", into, "-r", lock,
-        ]  # fmt: skip
-        run(command, what=f"building the packages of {lock.name}", timeout_s=1800)
+    command = [
+        python(), "-m", "pip", "wheel", "--quiet", "--no-deps", "--require-hashes", "--wheel-dir", into,
+        "-r", wanted,
+    ]  # fmt: skip
+    run(command, what="fetching pytest", timeout_s=900)
     wanted.unlink()
-    shutil.rmtree(into / "build", ignore_errors=True)
+    run([PACKAGE, "wheels", into, "--python", VERSION], what="building the packages", timeout_s=1800)

@@ -7,10 +7,8 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
-
 from pirig import sound
 from pirig.kiosk import Kiosk
-from pirig.network import Network
 from pirig.pi import Pi
 from pirig.steering import RECORD, ServiceHand
 
@@ -31,12 +29,15 @@ def tell(**fact: object) -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="also what takes very long")
+    parser.addoption("--part", default="0/1", help="I/N: every Nth test from the Ith on")
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what takes very long, unless asked for, and what is for another boot."""
-    chosen = [item for item in items if config.getoption("--long") or item.get_closest_marker("long") is None]
+    part, parts = map(int, config.getoption("--part").split("/"))
+    mine = items[part::parts]
+    chosen = [item for item in mine if config.getoption("--long") or item.get_closest_marker("long") is None]
     later = [item for item in chosen if item.get_closest_marker("after_reboot") is not None]
     now = later if BOOT == 2 else [item for item in chosen if item not in later]
     if BOOT == 1 and later:
@@ -79,7 +80,6 @@ _failed: set[str] = set()
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Leave the kiosk as its owner would before a reboot, or say that this was all."""
     if SECOND_BOOT.exists():
-        Kiosk().reset()
         Kiosk().configure({})
     else:
         tell(kind="end", tests=session.testscollected)
@@ -95,18 +95,17 @@ def service() -> Iterator[ServiceHand]:
 
 @pytest.fixture(scope="session")
 def kiosk() -> Kiosk:
-    """The installed kiosk."""
-    return Kiosk()
+    """The installed kiosk; it runs after the installation."""
+    kiosk = Kiosk()
+    if BOOT == 1:
+        kiosk.stop()
+    return kiosk
 
 
 @pytest.fixture
 def pi(kiosk: Kiosk, service: ServiceHand) -> Iterator[Pi]:
     """Everything, as after a boot: kiosk stopped, cards in, cable plain. Judged once more at the end."""
-    kiosk.reset()
-    Network().reset()
-    sound.MIC.plug()
-    sound.SPEAKER.plug()
-    kiosk.mark()
+    kiosk.forget_journal()
     yield from _judged(Pi(kiosk, service))
 
 
@@ -127,7 +126,12 @@ def _judged(pi: Pi) -> Iterator[Pi]:
     broken = [*facts["general_violations"], *(v for one in facts["connections"] for v in one["violations"])]
     pi.service.end()
     journal = pi.kiosk.journal()
+    # For whoever comes next.
     shutil.rmtree(RECORD, ignore_errors=True)
+    pi.network.reset()
+    sound.MIC.plug()
+    sound.SPEAKER.plug()
+    pi.kiosk.reset()
     wrong = [violation for violation in broken if violation["rule"] not in pi.allowed_rules]
     assert not wrong, "the kiosk broke rules of the protocol"
     assert pi.errors_expected or "Traceback" not in journal, "a traceback is in the journal"
@@ -142,4 +146,3 @@ def figure() -> object:
         tell(kind="figure", name=name, value=value)
 
     return note
-

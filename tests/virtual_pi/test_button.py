@@ -3,7 +3,6 @@
 import time
 
 import pytest
-
 from pirig import words
 from pirig.pi import Pi, Question
 from pirig.sound import MIC

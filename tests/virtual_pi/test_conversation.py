@@ -3,12 +3,11 @@
 import time
 
 import numpy as np
-
-from demolib import server
-
 from pirig import words
 from pirig.pi import Pi, Question
 from pirig.wait import until
+
+from demolib import server
 
 
 def test_every_sample_of_a_question_arrives_and_its_answer_is_heard(pi: Pi) -> None:

@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from demolib import server
-
 from pirig import words
 from pirig.pi import Pi
+
+from demolib import server
 
 PRESSES, LONG_PRESSES = 30, 200
 

@@ -1,7 +1,6 @@
 """After a reboot of the whole machine. Last: nothing else runs in the second life of the guest."""
 
 import pytest
-
 from pirig.kiosk import UNIT, systemctl
 from pirig.pi import Pi
 

@@ -53,7 +53,9 @@ def toml(settings: Settings) -> str:
 
 def systemctl(*words: str, check: bool = True, timeout_s: float = 60.0) -> str:
     """Run systemctl and return what it printed."""
-    done = subprocess.run(["systemctl", *words], capture_output=True, text=True, timeout=timeout_s)
+    done = subprocess.run(
+        ["systemctl", *words], capture_output=True, text=True, timeout=timeout_s, check=False
+    )
     assert done.returncode == 0 or not check, f"systemctl {' '.join(words)}: {done.stderr}{done.stdout}"
     return done.stdout.strip()
 
@@ -116,7 +118,11 @@ class Kiosk:
     """The installed kiosk. One for the whole run; each test starts and stops it."""
 
     def __init__(self) -> None:
-        self._cursor = ""
+        self._since = f"@{time.time():.6f}"
+
+    def forget_journal(self) -> None:
+        """Begin a new piece of the journal."""
+        self._since = f"@{time.time():.6f}"
 
     def configure(self, settings: Settings) -> None:
         """Write its configuration file, in place."""
@@ -136,15 +142,13 @@ class Kiosk:
         return time.monotonic() - began_s
 
     def reset(self) -> None:
-        """Be as after the installation: stopped, no drop-ins, no failures counted, a key."""
-        systemctl("kill", "--signal=KILL", UNIT, check=False)
-        systemctl("stop", UNIT, check=False)
+        """Be as after the installation: no drop-ins, no failures counted, a key. It has to be stopped."""
+        systemctl("reset-failed", UNIT, check=False)
         if DROP_INS.exists():
             for path in DROP_INS.iterdir():
                 path.unlink()
             DROP_INS.rmdir()
             systemctl("daemon-reload")
-        systemctl("reset-failed", UNIT, check=False)
         KEY.write_text("sim-key\n")
         KEY.chmod(0o600)
 
@@ -210,15 +214,9 @@ class Kiosk:
 
     # --- journal
 
-    def mark(self) -> None:
-        """Begin a new piece of the journal."""
-        command = ["journalctl", "-n", "0", "--show-cursor", "-q"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20)
-        self._cursor = done.stdout.strip().removeprefix("-- cursor: ")
-
     def journal(self, *words: str) -> str:
-        """Return what it wrote to the journal since `mark`."""
+        """Return what it, and systemd about it, wrote to the journal since `forget_journal`."""
         command = ["journalctl", "-u", UNIT, "--no-pager", "-o", "short-monotonic", "-q"]
-        if self._cursor:
-            command.append(f"--after-cursor={self._cursor}")
-        return subprocess.run([*command, *words], capture_output=True, text=True, timeout=20).stdout
+        command.append(f"--since={self._since}")
+        done = subprocess.run([*command, *words], capture_output=True, text=True, timeout=20, check=False)
+        return done.stdout

@@ -42,7 +42,9 @@ class NameServer(asyncio.DatagramProtocol):
         for_ipv4 = question[-4:-2] == b"\0\1"
         failed = self.mode == "fail"
         answers = 1 if for_ipv4 and not failed else 0
-        header = data[:2] + (b"\x81\x82" if failed else b"\x81\x80") + b"\0\1" + bytes([0, answers]) + b"\0\0\0\0"
+        header = (
+            data[:2] + (b"\x81\x82" if failed else b"\x81\x80") + b"\0\1" + bytes([0, answers]) + b"\0\0\0\0"
+        )
         answer = b"\xc0\x0c\0\1\0\1\0\0\0\1\0\4" + bytes(map(int, self.address.split(".")))
         self._transport.sendto(header + question + (answer if answers else b""), addr)
 
@@ -135,15 +137,15 @@ async def _serve(path: str, record: str | None = None) -> None:
             while line := await reader.readline():
                 try:
                     answer = {"ok": await service.do(json.loads(line))}
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 - whoever asked is told
                     answer = {"error": f"{type(error).__name__}: {error}"}
                 writer.write(json.dumps(answer).encode() + b"\n")
                 await writer.drain()
 
-    Path(path).unlink(missing_ok=True)
     async with await asyncio.start_unix_server(talk, path, limit=1 << 24) as server:
         await server.serve_forever()
 
 
 if __name__ == "__main__":
+    Path(sys.argv[1]).unlink(missing_ok=True)
     asyncio.run(_serve(*sys.argv[1:]))

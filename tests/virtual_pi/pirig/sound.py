@@ -24,7 +24,7 @@ XRUN = -32
 FORMATS = {"S16_LE": alsaaudio.PCM_FORMAT_S16_LE, "S32_LE": alsaaudio.PCM_FORMAT_S32_LE}
 
 
-def _open(kind: int, device: str, rate_hz: int, channels: int, form: str, periods: int) -> "alsaaudio.PCM":
+def _open(kind: int, device: str, rate_hz: int, *, channels: int, form: str, periods: int) -> "alsaaudio.PCM":
     pcm = alsaaudio.PCM(
         type=kind, mode=alsaaudio.PCM_NORMAL, device=device, rate=rate_hz, channels=channels,
         format=FORMATS[form], periodsize=rate_hz // PERIODS_S, periods=periods,
@@ -85,7 +85,9 @@ class _Cable:
 class Mouth(_Cable):
     """Plays a room's faint noise into the microphone, and clips when asked; keeps a tape of all that."""
 
-    def __init__(self, *, rate_hz: int = 48000, channels: int = 1, form: str = "S16_LE", seed: int = 1) -> None:
+    def __init__(
+        self, *, rate_hz: int = 48000, channels: int = 1, form: str = "S16_LE", seed: int = 1
+    ) -> None:
         super().__init__("mouth")
         self.rate_hz = rate_hz
         self._channels = channels
@@ -158,7 +160,12 @@ class Mouth(_Cable):
 
     def _serve(self) -> None:
         pcm = _open(
-            alsaaudio.PCM_PLAYBACK, MOUTH, self.rate_hz, self._channels, self._form, self._periods
+            alsaaudio.PCM_PLAYBACK,
+            MOUTH,
+            self.rate_hz,
+            channels=self._channels,
+            form=self._form,
+            periods=self._periods,
         )
         size = pcm.info()["buffer_size"]
         self._ready.set()
@@ -183,7 +190,9 @@ class Mouth(_Cable):
         # The microphone is the last channel; the others have a signal of their own, to be kept out.
         wide[:, :-1] = 3000
         wide[:, -1] = block
-        return (wide.astype("<i4") << 16).tobytes() if self._form == "S32_LE" else wide.astype("<i2").tobytes()
+        return (
+            (wide.astype("<i4") << 16).tobytes() if self._form == "S32_LE" else wide.astype("<i2").tobytes()
+        )
 
 
 class Ear(_Cable):
@@ -231,7 +240,9 @@ class Ear(_Cable):
         return float((times - counts / self.rate_hz).min())
 
     def _serve(self) -> None:
-        pcm = _open(alsaaudio.PCM_CAPTURE, EAR, self.rate_hz, self._channels, "S16_LE", 16)
+        pcm = _open(
+            alsaaudio.PCM_CAPTURE, EAR, self.rate_hz, channels=self._channels, form="S16_LE", periods=16
+        )
         self._ready.set()
         try:
             while self._wanted:

@@ -18,7 +18,7 @@ from pirig.wait import RigError
 SOCKET = "/run/virtual-pi-service.sock"
 RECORD = Path("/run/virtual-pi-record")
 LOG = Path("/run/virtual-pi-service.log")
-PYTHON = "/opt/voicekiosk/bin/python"
+PYTHON = "/opt/voicekiosk/current/bin/python"
 
 QUICK = {
     "turn.end_ms": 500.0,

@@ -1,0 +1,146 @@
+"""`virtual-pi arm64`: does it install on a Pi? An arm64 Debian under qemu's user emulation.
+
+Nothing of a kernel is tried here, and nothing is timed: install, import of every dependency, unit tests.
+"""
+
+import platform
+import re
+import shutil
+from pathlib import Path
+
+from virtualpilib.host import (
+    PROJECT,
+    VirtualPiError,
+    cached,
+    fingerprint,
+    need,
+    need_root,
+    run,
+    say,
+    scratch,
+)
+from virtualpilib.rootfs import bootstrap
+from virtualpilib.wheels import VERSION, python
+
+QEMU = "/usr/bin/qemu-aarch64-static"
+BINFMT = Path("/proc/sys/fs/binfmt_misc")
+# The first bytes of an ELF file for that machine, and which of them count.
+_MAGIC = r"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00"
+_MASK = r"\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff"
+PACKAGES = (
+    "alsa-utils", "ca-certificates", "gcc", "libasound2-dev", "libc6-dev", "openssl", "pkg-config", "procps",
+    "python3", "python3-dev", "python3-systemd", "python3-venv",
+)  # fmt: skip
+# Not needed to run tests, and large.
+_LEFT_OUT = {"librt", "mypy", "mypy-extensions", "ruff", "systemd-python"}
+_SOURCES = {"pyalsaaudio"}
+_SCRIPT = """\
+set -eu
+mount -t proc proc "$1/proc"
+mount --bind /dev "$1/dev"
+mount -t tmpfs tmpfs "$1/tmp"
+exec chroot "$1" /usr/bin/env -i PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin HOME=/root LC_ALL=C.UTF-8 \\
+    OPENBLAS_NUM_THREADS=1 /bin/bash -c "$2"
+"""
+
+
+def arm64(arguments: list[str]) -> int:
+    """Install, import everything, run the unit tests (or what `arguments` name); 0 when all is well."""
+    need_root()
+    need({QEMU: "qemu-user-static", "mmdebstrap": "mmdebstrap", "unshare": "util-linux"})
+    _emulate()
+    locks = [PROJECT / name for name in ("requirements-build.lock", "requirements-dev.lock")]
+    base = cached("debian-arm64", fingerprint(*PACKAGES), _make_base)
+    packages = cached("packages-arm64", fingerprint(VERSION, *locks), _fetch)
+    with scratch(base.parent) as folder:
+        root = folder / "root"
+        root.mkdir()
+        say("unpacking")
+        run(["tar", "-xf", base / "root.tar", "--numeric-owner", "-C", root], what="unpacking")
+        shutil.copytree(packages, root / "packages")
+        project = root / "project"
+        for name in ("daemon", "config", "docs", "scripts", "systemd", "tests"):
+            shutil.copytree(PROJECT / name, project / name, ignore=shutil.ignore_patterns("__pycache__"))
+        for path in PROJECT.iterdir():
+            if path.is_file():
+                shutil.copy(path, project)
+        install = "/opt/voicekiosk/bin/pip install -q --no-deps --no-build-isolation --no-index -f /packages"
+        names = "$(sed -n 's/ ;.*//; s/ *\\\\$//; /^[a-z].*==/p' /packages/wanted)"
+        _step(root, "the machine", "uname -m; python3 --version")
+        _step(root, "venv", "python3 -m venv --system-site-packages /opt/voicekiosk")
+        _step(root, "setuptools", f"{install} $(basename -a /packages/setuptools-*.whl | cut -d- -f1)")
+        _step(root, "packages (pyalsaaudio is compiled)", f"{install} {names}")
+        _step(root, "voicekiosk", f"cd /project && {install} .")
+        _step(root, "imports", f"/opt/voicekiosk/bin/python -c '{_IMPORTS}'")
+        _step(root, "command", "/opt/voicekiosk/bin/voicekiosk --help | head -3")
+        what = " ".join(arguments or ["tests/unit"])
+        tests = f"cd /project && /opt/voicekiosk/bin/python -m pytest -q -p no:cacheprovider {what}"
+        return 0 if _step(root, "unit tests", tests, timeout_s=4 * 3600.0) else 1
+
+
+_IMPORTS = """
+import importlib, pkgutil, platform, alsaaudio, gpiozero, inotify_simple, lgpio, msgspec, numpy, systemd.daemon
+import systemd.journal, tomli, voicekiosk, websockets
+names = [m.name for m in pkgutil.walk_packages(voicekiosk.__path__, "voicekiosk.") if "__main__" not in m.name]
+for name in names: importlib.import_module(name)
+print(platform.machine(), "python", platform.python_version(), "numpy", numpy.__version__, "msgspec",
+      msgspec.__version__, "websockets", websockets.__version__, "-", len(names), "modules of voicekiosk")
+"""
+
+
+def _emulate() -> None:
+    """Have this kernel run programs for arm64."""
+    if platform.machine() == "aarch64":
+        return
+    if not (BINFMT / "register").exists():
+        run(["mount", "-t", "binfmt_misc", "none", BINFMT], what="teaching the kernel to run arm64 programs")
+    if not (BINFMT / "qemu-aarch64").exists():
+        try:
+            # F: the emulator is opened now, so that it is found from inside another root.
+            (BINFMT / "register").write_text(f":qemu-aarch64:M::{_MAGIC}:{_MASK}:{QEMU}:F")
+        except OSError as error:
+            raise VirtualPiError(f"this kernel cannot be taught to run arm64 programs: {error}") from error
+
+
+def _make_base(into: Path) -> None:
+    say("making an arm64 Debian (once; a few minutes)")
+    bootstrap(into / "root.tar", architecture="arm64", packages=PACKAGES)
+
+
+def _fetch(into: Path) -> None:
+    say("fetching Python packages for arm64 (once)")
+    pip = [python(), "-m", "pip", "download", "--quiet", "--no-deps", "--dest", into]
+    for name in ("requirements-build.lock", "requirements-dev.lock"):
+        blocks = re.split(r"^(?=[a-z])", (PROJECT / name).read_text(), flags=re.MULTILINE)[1:]
+        wanted = [block for block in blocks if _here(block)]
+        sources = [block for block in wanted if re.split(r"[= ]", block)[0] in _SOURCES]
+        lock = into / name
+        lock.write_text("".join(block for block in wanted if block not in sources))
+        target = ["--platform", "manylinux_2_34_aarch64", "--platform", "manylinux_2_28_aarch64"]
+        target += ["--platform", "manylinux2014_aarch64", "--platform", "manylinux_2_17_aarch64"]
+        target += ["--python-version", VERSION, "--only-binary", ":all:", "--require-hashes"]
+        run([*pip, *target, "-r", lock], what="fetching wheels for arm64")
+        if sources:
+            lock.write_text("".join(sources))
+            more = ["--no-binary", ":all:", "--require-hashes", "--no-build-isolation"]
+            run([*pip, *more, "-r", lock], what="fetching sources")
+        with (into / "wanted").open("a") as file:
+            file.write("".join(block.splitlines()[0] + "\n" for block in wanted))
+        lock.unlink()
+
+
+def _here(block: str) -> bool:
+    """Whether a block of a lock file is for this Python on arm64."""
+    first = block.splitlines()[0]
+    if re.split(r"[= ]", first)[0] in _LEFT_OUT:
+        return False
+    _, _, marker = first.partition(" ; ")
+    other = ("python_full_version >= '3.12'", "python_full_version >= '3.13'", "platform_machine == 'x86_64'")
+    return not any(text in marker for text in (*other, "sys_platform == 'win32'"))
+
+
+def _step(root: Path, name: str, command: str, timeout_s: float = 3600.0) -> bool:
+    say(name)
+    arguments = ["unshare", "--mount", "--propagation", "private", "sh", "-c", _SCRIPT, "sh", root, command]
+    print(run(arguments, what=name, timeout_s=timeout_s).strip(), flush=True)
+    return True
