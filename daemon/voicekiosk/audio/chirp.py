@@ -15,7 +15,7 @@ _SECONDS, _FROM_HZ, _TO_HZ = 0.25, 500.0, 4000.0
 _LEVEL = 0.25
 _EDGE_S = 0.01
 # The peak must stand out of what else there is by this factor to be the chirp and not a chance.
-_CLEAR_FACTOR = 6.0
+_CLEAR_FACTOR = 10.0
 
 
 @dataclass(frozen=True, slots=True)
