@@ -28,12 +28,12 @@ class DaemonProcess:
         config: Path,
         *,
         program: Sequence[str] = RUN,
-        user: int | None = None,
+        wrapper: Sequence[str] = (),
         **environment: str,
     ) -> None:
         self.folder, self.config = folder, config
         self._program = program
-        self._user = user
+        self._wrapper = wrapper
         self._environment = {"ASSEMBLYAI_API_KEY": "sim-key-0123456789", **environment}
         self.log_path = folder / "journal"
         self.told: list[str] = []
@@ -52,7 +52,7 @@ class DaemonProcess:
         }
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, *self._program, str(self.config)],
+                [*self._wrapper, sys.executable, *self._program, str(self.config)],
                 env={
                     **environ,
                     "PYTHONPATH": os.pathsep.join([str(ROOT / "daemon"), str(ROOT)]),
@@ -66,7 +66,6 @@ class DaemonProcess:
                 stdout=log,
                 text=True,
                 cwd=self.folder,
-                user=self._user,
             )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

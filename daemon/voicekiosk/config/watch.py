@@ -148,9 +148,9 @@ class Watcher:
         lost = flags.Q_OVERFLOW | flags.UNMOUNT | _ITSELF
         for event in inotify.read(timeout=0):
             names = self._names.get(event.wd)
-            if event.mask & flags.Q_OVERFLOW or (
-                names is not None and (event.mask & lost or event.name in names)
-            ):
+            # Without a name it is the directory's own: it may have become one that may not be entered.
+            about_it = names is not None and (event.name in names or (names and not event.name))
+            if event.mask & flags.Q_OVERFLOW or about_it or (names is not None and event.mask & lost):
                 self._event()
 
     def _event(self) -> None:

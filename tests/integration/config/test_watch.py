@@ -226,6 +226,13 @@ async def test_lost_and_regained_permissions_are_seen(watched: Watched) -> None:
     await watched.until(lambda: watched.calls == 2)
 
 
+async def test_changed_permissions_of_the_directory_are_seen(watched: Watched) -> None:
+    watched.path.parent.chmod(0o700)
+    await watched.until(lambda: watched.calls == 1)
+    watched.path.parent.chmod(0o755)
+    await watched.until(lambda: watched.calls == 2)
+
+
 async def test_other_files_in_the_directory_wake_nobody(watched: Watched) -> None:
     for name in (".config.toml.swp", "4913", "config.toml~", "other.toml"):
         other = watched.path.with_name(name)
