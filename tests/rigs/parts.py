@@ -31,9 +31,13 @@ class FakeCapture:
         self.origin_s = 0.0
         self.first_frame = 0
         self.stops = True
+        self.live = True
 
     def start(self):
         self.calls.append("start")
+
+    def set_live(self, live):
+        self.live = live
 
     def open(self):
         self.calls.append("open")

@@ -338,6 +338,7 @@ class Conductor:
         if self._deciding:
             return
         self._uplink_due_s = self.uplink.pump(self._clock()) if self.uplink.busy else NEVER
+        self.parts.capture.set_live(self.uplink.listening)
         self._set_alarm()
 
     # --- time ----------------------------------------------------------------------------------

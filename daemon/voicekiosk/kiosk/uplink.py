@@ -74,6 +74,11 @@ class Uplink:
         """Whether there is something to send, now or soon."""
         return self._listening or self._closing or self._silence is not None
 
+    @property
+    def listening(self) -> bool:
+        """Whether the microphone's sound is wanted as it comes."""
+        return self._listening
+
     def begin(self, stream: Stream | None, start_frame: int) -> None:
         """Begin a question at `start_frame` of the microphone's ring; with no stream, when it opens."""
         if self.utterance.waiting == 0:

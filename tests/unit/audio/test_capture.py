@@ -113,6 +113,39 @@ def test_an_open_microphone_wakes_up_once_a_period() -> None:
     assert 500 <= desk.bell.wakeups <= 505
 
 
+def test_an_open_microphone_that_nobody_listens_to_wakes_up_a_few_times_a_second() -> None:
+    desk = Desk(Card())
+    desk.capture.set_live(False)
+    desk.run(stop_s=10)
+    # Each time it sleeps without the card, and then looks once whether the card is well.
+    assert desk.bell.wakeups <= 2 * 115
+    assert desk.capture.statistics().overruns == 0
+    silent = desk.assert_true_to_the_clock()
+    assert silent.mean() < 1e-4
+    assert len(silent) >= 9.9 * RATE_HZ
+
+
+def test_what_the_card_holds_is_in_the_ring_as_soon_as_somebody_listens() -> None:
+    desk = Desk(Card())
+    desk.capture.set_live(False)
+    written: list[int] = []
+    for at_s in (1.013, 1.027, 1.041, 1.055, 1.069, 1.083):
+        desk.world.at(at_s, lambda: desk.capture.set_live(True))
+        desk.world.at(at_s + 0.001, lambda: written.append(desk.capture.stream.ring.written))
+        desk.world.at(at_s + 0.002, lambda: desk.capture.set_live(False))
+    desk.run(stop_s=2)
+    for at_s, frames in zip((1.013, 1.027, 1.041, 1.055, 1.069, 1.083), written, strict=True):
+        assert frames >= (at_s - 0.02) * RATE_HZ
+
+
+def test_a_microphone_that_nobody_listens_to_closes_at_once() -> None:
+    desk = Desk(Card())
+    desk.capture.set_live(False)
+    desk.world.at(1.03, desk.capture.close)
+    desk.run(stop_s=2)
+    assert desk.events(MicrophoneClosed) == [(1.03, MicrophoneClosed())]
+
+
 def test_the_card_is_open_only_between_open_and_close() -> None:
     desk = Desk(Card())
     desk.world.at(0.5, lambda: desk.said.append((0.5, desk.card.handle.closed)))

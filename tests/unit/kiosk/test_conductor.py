@@ -104,6 +104,20 @@ def kiosk_():
         asyncio.set_event_loop(None)
 
 
+def test_the_microphone_hurries_only_while_a_question_is_taken(kiosk_):
+    one = kiosk_(Config(audio=Audio(capture=Capture(warm=True))))
+    one.open_microphone()
+    assert not one.mic.live
+    one.press()
+    assert one.mic.live
+    one.agent.say(READY)
+    one.hear(1.0)
+    one.release()
+    assert one.mic.live
+    one.hear(0.6)
+    assert not one.mic.live
+
+
 def test_an_idle_kiosk_opens_nothing_and_sets_no_timer(kiosk_):
     one = kiosk_()
     assert one.mic.calls == ["start"]
