@@ -146,10 +146,8 @@ class Capture(DeviceOwner):
         descriptors = pcm.descriptors()
         nap_s = min(NAP_S, (facts.buffer_frames - facts.period_frames) / 2 / facts.rate_hz)
         while self._wanted:
-            if not self._live:
-                self._bell.wait(nap_s)
-                if not self._wanted:
-                    return
+            if not (self._live or self._nap(nap_s)):
+                return
             ready = self._bell.wait(STALLED_AFTER_S - (self._clock() - self._progress_s), descriptors)
             if ready and pcm.is_ready(ready):
                 self._drain(pcm, ring, to_mono)
@@ -157,6 +155,11 @@ class Capture(DeviceOwner):
                 raise DeviceError(
                     f'microphone "{facts.setting}" has given nothing for {STALLED_AFTER_S:g} s; reopening it'
                 )
+
+    def _nap(self, seconds: float) -> bool:
+        """Leave the card alone for a while; return whether it is still wanted."""
+        self._bell.wait(seconds)
+        return self._wanted
 
     def _start(self, pcm: OpenPcm, ring: Ring) -> None:
         """Start the card, with silence for the time in which it was lost."""

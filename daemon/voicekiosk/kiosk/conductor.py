@@ -60,7 +60,9 @@ class Conductor:
         self._deciding = False
         self.mailbox: Mailbox[AnyEvent] = Mailbox(self.dispatch, self._pump)
         self.parts = Parts(config, factory, self.mailbox.post, self.mailbox.wake, self.on_agent)
-        self.uplink = Uplink(self.parts.agent.send_audio, self._utterance_sent)
+        self.uplink = Uplink(
+            self.parts.agent.send_audio, lambda loud: self.dispatch(kiosk.UtteranceSent(loud))
+        )
         self.downlink = Downlink(lambda: self.parts.playback)
         self._gestures: dict[Button, Gestures] = self._make_gestures()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -330,9 +332,6 @@ class Conductor:
             return
         if self.downlink.take(event.reply_id, event.pcm, self._clock()):
             self.dispatch(kiosk.AudioArrived(event.reply_id))
-
-    def _utterance_sent(self, loud: bool) -> None:
-        self.dispatch(kiosk.UtteranceSent(loud))
 
     def _pump(self) -> None:
         if self._deciding:
