@@ -92,11 +92,13 @@ async def test_s17_without_audio_a_turn_ends_on_the_wall_clock_only_if_that_is_c
 async def test_s18_a_turn_is_started_told_and_closed_in_bursts():
     async with Simulator(settings(calm(turn={"revise": True}))) as sim, await PlainClient.open(sim) as client:
         await client.ready()
-        await client.talk(tone(5.0))
+        await client.audio(tone(5.0), 240)
+        await client.audio(SILENCE)
         await client.get("reply.started")
         types = client.types()
         first = types.index("input.speech.started")
         assert types[first + 1] == "transcript.user.delta"
+        assert client.seen[first]["timestamp"] == client.seen[first + 1]["timestamp"]
         last = types.index("input.speech.stopped")
         assert types[last : last + 3] == ["input.speech.stopped", "transcript.user", "reply.started"]
         deltas = [event["text"].split() for event in client.all("transcript.user.delta")]
@@ -390,10 +392,10 @@ async def test_s26_a_reply_of_a_byte_order_mark_has_audio_and_no_word():
 LONG = {"lead_in_ms": 200, "first_audio_ms": 300}
 
 
-async def barge_in(client, sim, **detection):
+async def barge_in(client, sim, words=100, **detection):
     """Talk for 2 s over a long reply, 40 ms at a time in the simulator's time."""
     await client.ready(input={"turn_detection": detection} if detection else {})
-    sim.say(" ".join(["word"] * 40))
+    sim.say(" ".join(["word"] * words))
     await client.until(lambda: len(client.all("reply.audio")) > 80)
     await stream(client, sim, tone(2.0))
 
@@ -415,7 +417,7 @@ async def test_s27_variant_a_all_three_events_at_once():
         assert types[first : first + 3] == ["input.speech.started", "transcript.agent", "reply.done"]
         told = client.all("transcript.agent")[0]
         assert told["interrupted"] is True
-        assert 0 < len(told["text"].split()) < 40
+        assert 0 < len(told["text"].split()) < 100
         assert "reply.audio" not in types[first:]
 
 
@@ -445,7 +447,7 @@ async def test_s27_variant_b_stale_audio_and_two_texts():
 async def test_s28_without_interrupt_response_the_reply_runs_to_its_end():
     scenario = calm(barge_in={"decision_ms": 1100}, reply=LONG)
     async with Simulator(settings(scenario, speed=5.0)) as sim, await PlainClient.open(sim) as client:
-        await barge_in(client, sim, interrupt_response=False)
+        await barge_in(client, sim, words=30, interrupt_response=False)
         await stream(client, sim, silence(1.0))
         done = await client.get("reply.done")
         assert done["status"] == "completed"

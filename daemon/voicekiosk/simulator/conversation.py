@@ -143,6 +143,8 @@ class Conversation:
         if answer.calls:
             self._call(reply, answer.calls, now_s)
         else:
+            parrots = answer.samples is heard.samples
+            reply.native_8k = parrots and bool(self.configuration.input_encoding.law)
             self._speak(reply, answer, now_s)
 
     def _call(self, reply: Reply, calls: tuple[Call, ...], now_s: float) -> None:
@@ -190,7 +192,7 @@ class Conversation:
         completed = reply.status == "completed"
         if completed and (reply.odd or self._settings.reply.repeat) and reply.kind not in ("tool", "repeat"):
             again = self.speaker.begin("repeat", reply.facts["turn"])
-            again.text = reply.text
+            again.text, again.native_8k = reply.text, reply.native_8k
             samples = reply.pcm[reply.facts.get("lead_samples", 0) :]
             self.speaker.play(again, samples, self.configuration.output_encoding, now_s)
             return

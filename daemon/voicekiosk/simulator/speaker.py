@@ -58,6 +58,7 @@ class Reply:
     text: str = ""
     spaced: bool = True  # LLM words come with a space, greeting words without
     encoding: Encoding = PCM
+    native_8k: bool = False  # repeats what came as G.711: goes out as it came
     audio: bytes = b""
     pcm: Samples = field(default_factory=lambda: np.zeros(0, np.int16))
     lead: int = 0  # chunks of silence at the beginning
@@ -145,7 +146,7 @@ class Speaker:
         length = -(-samples.size // chunk)
         pcm = np.zeros((reply.lead + length) * chunk, np.int16)
         pcm[reply.lead * chunk : reply.lead * chunk + samples.size] = samples
-        reply.pcm, reply.audio = pcm, encoding.encode(pcm, native_8k=bool(encoding.law))
+        reply.pcm, reply.audio = pcm, encoding.encode(pcm, native_8k=reply.native_8k)
         reply.total, reply.sent = reply.lead + length, 0
         reply.burst = settings.burst_chunks
         reply.period_s = encoding.chunk_s / settings.pace if settings.pace > 0 else 0.0
