@@ -41,11 +41,12 @@ def test_a_turn_from_the_first_sound_to_the_reply(seed):
     session = VirtualSession(seed=seed)
     session.ready()
     began_s = session.now_s
-    session.speak(tone(4.0))
+    session.speak(tone(4.0), 240)
     ended_s = session.now_s
     session.silence(4.0)
     onset_s = session.times("input.speech.started")[0] - began_s
     assert 0.6 - 0.05 <= onset_s <= 1.0 + 0.05
+    assert session.times("transcript.user.delta")[0] == session.times("input.speech.started")[0]
     gaps = np.diff(session.times("transcript.user.delta"))
     assert np.all((gaps >= 0.9 - 0.05) & (gaps <= 1.3 + 0.05))
     closed_s = session.times("input.speech.stopped")[0] - ended_s
