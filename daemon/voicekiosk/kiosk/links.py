@@ -80,6 +80,7 @@ def _ready(s: State, now_s: float, rules: Rules, emit: Emit, *, kept: bool, fres
     )
     for saying in s.sayings:
         emit(CreateReply(saying))
+    only_said = bool(s.sayings) and s.turn is Turn.THINKING and not (s.heard or s.loud)
     s = replace(s, sayings=())
     if s.kept_until_s < NEVER:
         emit(Resend(whole=True))
@@ -87,6 +88,8 @@ def _ready(s: State, now_s: float, rules: Rules, emit: Emit, *, kept: bool, fres
         return replace(
             s, turn=Turn.THINKING, kept_until_s=NEVER, utterance_sent=False, turn_deadline_s=deadline_s
         )
+    if only_said and s.turn_closed:
+        return replace(s, turn_deadline_s=now_s + rules.thinking_timeout_s)
     if s.cut_off:
         emit(CreateReply(GO_ON))
         s = replace(s, cut_off=False)

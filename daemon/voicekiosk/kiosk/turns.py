@@ -146,8 +146,16 @@ def say(s: State, text: str, now_s: float, rules: Rules, emit: Emit) -> State:
     else:
         s = replace(s, sayings=(*s.sayings, instructions))
     if s.turn is Turn.NONE:
+        # Nobody asked anything: there is no question to be sent again, and none to be asked about.
         s = replace(
-            s, turn=Turn.THINKING, turn_deadline_s=now_s + rules.connecting_s + rules.thinking_timeout_s
+            s,
+            turn=Turn.THINKING,
+            turn_deadline_s=now_s + rules.connecting_s + rules.thinking_timeout_s,
+            turn_closed=True,
+            heard=False,
+            loud=False,
+            nudged=True,
+            nudge_at_s=NEVER,
         )
     return s
 
