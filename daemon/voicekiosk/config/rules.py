@@ -62,6 +62,7 @@ def findings(config: Config, is_file: Callable[[str], bool] = os.path.isfile) ->
     yield from _lamp(config)
     yield from _conversation(config)
     yield from _network(config, is_file)
+    yield from _sounds(config)
 
 
 def _error(key: str, message: str, hint: str = "", *, cause: str = "") -> Finding:
@@ -272,6 +273,18 @@ def _network(config: Config, is_file: Callable[[str], bool]) -> Iterator[Finding
         yield _error("network.ca_file", f"expected a path from /, got {wording.got(network.ca_file)}")
     elif network.ca_file and not is_file(network.ca_file):
         yield _warning("network.ca_file", f"expected a file, got none at {wording.got(network.ca_file)}")
+
+
+def _sounds(config: Config) -> Iterator[Finding]:
+    directory = config.sounds.directory
+    if directory and not directory.startswith("/"):
+        yield _error("sounds.directory", f"expected a path from /, got {wording.got(directory)}")
+    elif directory.startswith(("/home/", "/root/", "/tmp/")):  # noqa: S108 - only compared
+        yield _warning(
+            "sounds.directory",
+            f"expected a place that the service sees, got {wording.got(directory)}",
+            "its sandbox hides /home, /root and /tmp; /etc/voicekiosk/sounds is a good place",
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -313,6 +313,29 @@ class Network(Table, frozen=True):
     ] = ""
 
 
+class Sounds(Table, frozen=True):
+    """What the kiosk says by itself: short signs, and sentences it carries. Never at the press."""
+
+    words: Annotated[
+        bool, Meta(description="after the sign say in words what keeps the kiosk from answering")
+    ] = True
+    language: Annotated[Literal["en", "de", "fr", "es"], Meta(description="language of those sentences")] = "en"
+    directory: Annotated[
+        str,
+        Meta(
+            description="own WAV files instead: offline.wav, no_answer.wav, key_refused.wav, "
+            "service_refused.wav, microphone_gone.wav, muted.wav, ready.wav"
+        ),
+    ] = ""
+    announce_ready: Annotated[bool, Meta(description="say so when the kiosk is ready after its start")] = False
+    night_volume: Annotated[
+        Percent,
+        Meta(
+            description="loudness of signs and sentences in the lamp's night hours, in percent of that by day"
+        ),
+    ] = 40
+
+
 class Apply(Table, frozen=True):
     """How a changed configuration is taken up."""
 
@@ -347,6 +370,9 @@ class Config(Table, frozen=True):
         Conversation, Meta(description="how long each part of a conversation may take")
     ] = field(default_factory=Conversation)
     network: Annotated[Network, Meta(description="the way to the service")] = field(default_factory=Network)
+    sounds: Annotated[Sounds, Meta(description="what the kiosk says by itself")] = field(
+        default_factory=Sounds
+    )
     apply: Annotated[Apply, Meta(description="how a changed configuration is taken up")] = field(
         default_factory=Apply
     )

@@ -23,7 +23,7 @@ from voicekiosk.kiosk.errands import Errands
 from voicekiosk.kiosk.events import Fault
 from voicekiosk.kiosk.machine import AnyEvent, step
 from voicekiosk.kiosk.parts import Factory, Parts
-from voicekiosk.kiosk.sounds import pcm_of
+from voicekiosk.kiosk.sounds import Signs
 from voicekiosk.kiosk.state import Rules, State, Turn, name_of, sign_of
 from voicekiosk.kiosk.stopwatch import Stopwatch
 from voicekiosk.kiosk.uplink import Uplink
@@ -64,14 +64,13 @@ class Conductor:
             self.parts.agent.send_audio, lambda loud: self.dispatch(kiosk.UtteranceSent(loud))
         )
         self.downlink = Downlink(lambda: self.parts.playback)
+        self.signs = Signs(lambda: self.parts.playback)
         self._gestures: dict[Button, Gestures] = self._make_gestures()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._alarm = Alarm(self._ring)
         self._uplink_due_s = NEVER
         self._microphone_on = self._speaker_on = self._session_open = False
         self._closing: asyncio.Task[None] | None = None
-        # An earcon is playing while no conversation needs the loudspeaker.
-        self._sounding = False
         self._sign = Sign.OFF
         self._quiet_since_s = float("-inf")
         self._connected = Stopwatch()
@@ -152,7 +151,7 @@ class Conductor:
 
     def play_aloud(self, pcm: bytes) -> None:
         """Play 24 kHz `pcm`; for when nobody talks to the kiosk."""
-        self._play(pcm)
+        self.signs.play(pcm)
         self._reconcile(pressed=False)
 
     def connected_s(self, now_s: float) -> float:
@@ -221,7 +220,7 @@ class Conductor:
                 self.speaker = None
                 self._problems[Fault.LOUDSPEAKER] = reason
             case audio.SpeakerDrained(t_s) | audio.SpeakerFlushed(t_s):
-                self._quiet_since_s, self._sounding = t_s, False
+                self._quiet_since_s, self.signs.sounding = t_s, False
             case _:
                 pass
 
@@ -266,10 +265,11 @@ class Conductor:
             case kiosk.RetryDevices():
                 parts.capture.open()
             case kiosk.PlaySound(sound) if self.state.turn is not Turn.SPEAKING:
-                self._play(pcm_of(sound))
+                self.signs.show(sound, self.config)
 
     def _begin_utterance(self, from_s: float, *, barge_in: bool) -> None:
         capture, settings = self.parts.capture, self.config.audio.capture
+        self.signs.hush()
         self.parts.agent.speech_going_up(True)
         stream = capture.stream
         if stream is None or not self.state.microphone_open:
@@ -279,11 +279,6 @@ class Conductor:
             reach_s = max(from_s - settings.preroll_ms / 1000, self._quiet_since_s + ECHO_GUARD_S)
             from_s = min(from_s, reach_s)
         self.uplink.begin(stream, capture.frame_at(from_s))
-
-    def _play(self, pcm: bytes) -> None:
-        self._sounding = True  # `_reconcile`, which follows, opens it; what is queued before is kept
-        self.parts.playback.play(pcm)
-        self.parts.playback.end()
 
     def _tell_played(self, samples: int) -> None:
         reply_id, played = self.downlink.played(samples)
@@ -301,7 +296,7 @@ class Conductor:
         if microphone_on != self._microphone_on:
             self._microphone_on = microphone_on
             (parts.capture.open if microphone_on else parts.capture.close)()
-        speaker_on = state.speaker_wanted or self._sounding
+        speaker_on = state.speaker_wanted or self.signs.sounding
         if speaker_on != self._speaker_on:
             self._speaker_on = speaker_on
             (parts.playback.open if speaker_on else parts.playback.close)()

@@ -4,11 +4,13 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable
+from datetime import datetime
 
 from voicekiosk.config.diff import Effect
 from voicekiosk.config.last_good import Kept, LastGood
 from voicekiosk.config.live import Accepted, LiveConfig, Rejected, Unchanged
 from voicekiosk.kiosk import events as kiosk
+from voicekiosk.kiosk import sounds
 from voicekiosk.kiosk.chronicle import Chronicle
 from voicekiosk.kiosk.conductor import Conductor
 from voicekiosk.kiosk.events import Fault
@@ -74,6 +76,8 @@ class Daemon:
         self.keeper.start(loop)
         self._notifier.ready(self._chronicle.in_words(self.conductor.state))
         self._watchdog.start(loop)
+        if announcement := sounds.ready(self.conductor.config, datetime.now().astimezone()):
+            self.conductor.play_aloud(announcement)
         try:
             await self._stopped.wait()
         finally:
