@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+import msgspec
+
 from voicekiosk.config import model
 from voicekiosk.config.render import hidden, toml
 from voicekiosk.config.schema import Config
@@ -40,6 +42,7 @@ EFFECTS: dict[str, Effect] = {
     "agent.language_codes": Effect.RECONNECT,
     "agent.keyterms": Effect.SESSION,
     "agent.voice_focus": Effect.RECONNECT,
+    "agent.tool_results": Effect.AT_ONCE,
     "agent.turn_detection.vad_threshold": Effect.SESSION,
     "agent.turn_detection.min_silence_ms": Effect.SESSION,
     "agent.turn_detection.max_silence_ms": Effect.SESSION,
@@ -89,6 +92,7 @@ EFFECTS: dict[str, Effect] = {
     "conversation.keep_open_s": Effect.AT_ONCE,
     "conversation.keep_question_s": Effect.AT_ONCE,
     "conversation.connect": Effect.AT_ONCE,
+    "conversation.still_working_s": Effect.AT_ONCE,
     "network.connect_timeout_s": Effect.AT_ONCE,
     "network.ready_timeout_s": Effect.AT_ONCE,
     "network.dead_after_s": Effect.RECONNECT,
@@ -103,6 +107,7 @@ EFFECTS: dict[str, Effect] = {
     "sounds.directory": Effect.AT_ONCE,
     "sounds.announce_ready": Effect.AT_ONCE,
     "sounds.night_volume": Effect.AT_ONCE,
+    "tools": Effect.SESSION,
     "apply.confirm_within_s": Effect.AT_ONCE,
     "log.level": Effect.AT_ONCE,
     "log.transcripts": Effect.AT_ONCE,
@@ -182,7 +187,14 @@ def _compare(table: model.Table, old: Any, new: Any, path: tuple[str, ...]) -> I
             if effect is Effect.SESSION and after is None:
                 # An update can set a value but not take one back: only a new session starts without it.
                 effect = Effect.RECONNECT
-            yield Change(".".join(inner), before, after, effect)
+            yield Change(".".join(inner), _plain(before), _plain(after), effect)
+
+
+def _plain(value: Any) -> Any:
+    """Return tables of an array as plain data, without the keys that are not set."""
+    if isinstance(value, tuple) and any(isinstance(item, msgspec.Struct) for item in value):
+        return tuple({k: v for k, v in msgspec.to_builtins(item).items() if v is not None} for item in value)
+    return value
 
 
 def _shown(value: Any) -> str:

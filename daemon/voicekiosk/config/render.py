@@ -23,7 +23,9 @@ def toml(value: Any) -> str:
         case list() | tuple():
             return "[" + ", ".join(map(toml, value)) + "]"
         case dict():
-            pairs = ", ".join(f"{toml_key(name)} = {toml(inner)}" for name, inner in value.items())
+            # A key that is not set has no value in TOML.
+            given = [(name, inner) for name, inner in value.items() if inner is not None]
+            pairs = ", ".join(f"{toml_key(name)} = {toml(inner)}" for name, inner in given)
             return f"{{ {pairs} }}" if pairs else "{}"
         case _:
             raise TypeError(f"no TOML for {type(value).__name__}")

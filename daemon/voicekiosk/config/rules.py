@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from voicekiosk.config import wording
+from voicekiosk.config import tool_rules, wording
+from voicekiosk.config.positions import Path
 from voicekiosk.config.problems import Finding, Severity
 from voicekiosk.config.schema import Agent, Config, TurnDetection
 from voicekiosk.config.secrets import url_holds_a_secret
@@ -63,11 +64,16 @@ def findings(config: Config, is_file: Callable[[str], bool] = os.path.isfile) ->
     yield from _conversation(config)
     yield from _network(config, is_file)
     yield from _sounds(config)
+    yield from tool_rules.findings(config)
 
 
 def _error(key: str, message: str, hint: str = "", *, cause: str = "") -> Finding:
-    path, other = tuple(key.split(".")), tuple(cause.split("."))
+    path, other = _path(key), _path(cause)
     return Finding(path=path, cause=other, message=message, hint=hint, at_key=True)
+
+
+def _path(key: str) -> Path:
+    return tuple(int(part) if part.isdecimal() else part for part in key.split("."))
 
 
 def _warning(key: str, message: str, hint: str = "", *, cause: str = "") -> Finding:
@@ -215,6 +221,9 @@ def _pins(config: Config) -> Iterator[Finding]:
             uses["panel.lamp.red_gpio"] = panel.lamp.red_gpio
             uses["panel.lamp.green_gpio"] = panel.lamp.green_gpio
             uses["panel.lamp.blue_gpio"] = panel.lamp.blue_gpio
+    for index, tool in enumerate(config.tools):
+        if tool.builtin == "gpio" and tool.output_gpio is not None:
+            uses[f"tools.{index}.output_gpio"] = tool.output_gpio
     if panel.chip != "auto" and not panel.chip.startswith("/"):
         yield _error(
             "panel.chip", f'expected "auto" or a path such as "/dev/gpiochip0", got {wording.got(panel.chip)}'

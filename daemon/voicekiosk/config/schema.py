@@ -5,7 +5,7 @@ reference in `docs/configuration.md` and the messages of `voicekiosk check` are 
 they cannot drift. Durations end in `_s` or `_ms`, rates in `_hz`, pins are BCM numbers.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
@@ -98,6 +98,12 @@ class Agent(Table, frozen=True):
         Literal["", "near-field", "far-field"],
         Meta(description="the service's own noise isolation; empty for its default"),
     ] = ""
+    tool_results: Annotated[
+        Literal["after_reply", "at_once"],
+        Meta(
+            description="send a tool's result when the agent has finished its sentence, or at once"
+        ),
+    ] = "after_reply"
     turn_detection: Annotated[
         TurnDetection, Meta(description="when the service decides that somebody has finished speaking")
     ] = field(default_factory=TurnDetection)
@@ -280,6 +286,14 @@ class Conversation(Table, frozen=True):
             description="open the session at a press, or keep one open all day (quicker, billed by the hour)"
         ),
     ] = "on_press"
+    still_working_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=120,
+            description="with a tool in hold mode: say each time after so long that it still runs; 0: never",
+        ),
+    ] = 10.0
 
 
 class Network(Table, frozen=True):
@@ -319,7 +333,9 @@ class Sounds(Table, frozen=True):
     words: Annotated[
         bool, Meta(description="after the sign say in words what keeps the kiosk from answering")
     ] = True
-    language: Annotated[Literal["en", "de", "fr", "es"], Meta(description="language of those sentences")] = "en"
+    language: Annotated[Literal["en", "de", "fr", "es"], Meta(description="language of those sentences")] = (
+        "en"
+    )
     directory: Annotated[
         str,
         Meta(
@@ -327,13 +343,84 @@ class Sounds(Table, frozen=True):
             "service_refused.wav, microphone_gone.wav, muted.wav, ready.wav"
         ),
     ] = ""
-    announce_ready: Annotated[bool, Meta(description="say so when the kiosk is ready after its start")] = False
+    announce_ready: Annotated[bool, Meta(description="say so when the kiosk is ready after its start")] = (
+        False
+    )
     night_volume: Annotated[
         Percent,
         Meta(
             description="loudness of signs and sentences in the lamp's night hours, in percent of that by day"
         ),
     ] = 40
+
+
+class Tool(Table, frozen=True):
+    """Something the agent can do here; one [[tools]] for each, described in docs/tools.md."""
+
+    name: Annotated[
+        str,
+        Meta(description="what the agent calls it: letters, digits, _ and -, up to 64", examples=["weather"]),
+    ]
+    description: Annotated[
+        str,
+        Meta(
+            description="when to use it and what it gives: what the agent decides by",
+            examples=["Says what the weather is like outside, now."],
+        ),
+    ] = ""
+    parameters: Annotated[
+        dict[str, Any],
+        Meta(
+            description="JSON Schema of the arguments: { type, properties, required }",
+            examples=[{"type": "object", "properties": {"unit": {"type": "string", "enum": ["C", "F"]}}}],
+        ),
+    ] = {}
+    command: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="program and arguments, without a shell; reads the agent's arguments as JSON",
+            examples=[["/usr/local/bin/weather", "--now"]],
+        ),
+    ] = ()
+    builtin: Annotated[
+        Literal["", "clock", "volume", "end", "gpio", "unit", "http"],
+        Meta(description="one of the kiosk's own tools instead of a command"),
+    ] = ""
+    python: Annotated[
+        str, Meta(description="a function of an installed package instead (entry point of voicekiosk.tools)")
+    ] = ""
+    execution_mode: Annotated[
+        Literal["interactive", "hold"],
+        Meta(description="talk on while it runs, or be silent until it is done"),
+    ] = "interactive"
+    timeout_s: Annotated[
+        float, Meta(ge=0.5, le=240, description="the tool is stopped after this long, and the agent told so")
+    ] = 10.0
+    confirm: Annotated[
+        Literal["", "press"],
+        Meta(description='"press": it runs only after a tap on the button; the agent asks for it'),
+    ] = ""
+    output_gpio: Annotated[
+        Pin | None, Meta(description="builtin gpio: BCM number of the output's pin", examples=[5])
+    ] = None
+    output_active_high: Annotated[
+        bool, Meta(description="builtin gpio: false for a relay that switches when the pin is low")
+    ] = True
+    pulse_s: Annotated[
+        float, Meta(ge=0.05, le=60, description="builtin gpio: how long the output is on, at each call")
+    ] = 1.0
+    units: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="builtin unit: the systemd units that may be started", examples=[["lights.service"]]
+        ),
+    ] = ()
+    url: Annotated[
+        str,
+        Meta(
+            description="builtin http: local address that is fetched; arguments become its query"
+        ),
+    ] = ""
 
 
 class Apply(Table, frozen=True):
@@ -373,6 +460,7 @@ class Config(Table, frozen=True):
     sounds: Annotated[Sounds, Meta(description="what the kiosk says by itself")] = field(
         default_factory=Sounds
     )
+    tools: Annotated[tuple[Tool, ...], Meta(description="what the agent can do here")] = ()
     apply: Annotated[Apply, Meta(description="how a changed configuration is taken up")] = field(
         default_factory=Apply
     )

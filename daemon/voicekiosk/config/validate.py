@@ -44,6 +44,8 @@ class _Walk:
             case model.Table(), _:
                 name = ".".join(str(part) for part in path if isinstance(part, str))
                 yield _misfit(kind, value, path, f"[{name}] has keys of its own")
+            case model.Sequence(item=model.Table()), dict():
+                yield _misfit(kind, value, path, f"with two brackets, for each one: [[{path[-1]}]]")
             case model.Named(), dict():
                 for name, item in value.items():
                     yield from self.value(kind.item, item, (*path, name))

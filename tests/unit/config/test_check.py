@@ -440,7 +440,8 @@ def test_no_bytes_at_all_make_the_check_fail(raw: bytes) -> None:
 
 @given(st.data())
 def test_a_typo_in_any_key_finds_the_key(data: st.DataObject) -> None:
-    key = data.draw(st.sampled_from([k for k in model.every_key() if len(k.rpartition(".")[2]) >= 6]))
+    keys = [k for k in model.every_key() if len(k.rpartition(".")[2]) >= 6 and not k.startswith("tools.")]
+    key = data.draw(st.sampled_from(keys))
     table, _, name = key.rpartition(".")
     cut = data.draw(st.integers(1, len(name) - 2))
     typo = name[:cut] + name[cut + 1] + name[cut] + name[cut + 2 :]
