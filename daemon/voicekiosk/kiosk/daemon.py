@@ -74,6 +74,7 @@ class Daemon:
             logger.warning("%s", self.credential.problem)
             self.conductor.dispatch(kiosk.Failed(Fault.KEY))
         self.keeper.start(loop)
+        self.conductor.dispatch(kiosk.LookForDevices())
         self._notifier.ready(self._chronicle.in_words(self.conductor.state))
         self._watchdog.start(loop)
         if announcement := sounds.ready(self.conductor.config, datetime.now().astimezone()):

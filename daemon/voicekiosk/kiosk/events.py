@@ -104,6 +104,11 @@ class Reconfigured:
 
 
 @dataclass(frozen=True, slots=True)
+class LookForDevices:
+    """Nobody knows yet whether microphone and loudspeaker can be opened."""
+
+
+@dataclass(frozen=True, slots=True)
 class TryOut:
     """Somebody has to know whether session and devices can be had."""
 
@@ -229,6 +234,7 @@ Event = (
     | Fixed
     | Failed
     | Reconfigured
+    | LookForDevices
     | TryOut
     | RouteAppeared
     | Tick

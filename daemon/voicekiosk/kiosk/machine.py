@@ -23,6 +23,7 @@ from voicekiosk.kiosk.events import (
     Fixed,
     FlushSpeaker,
     HangUp,
+    LookForDevices,
     MuteSwitched,
     PlaySound,
     Reconfigured,
@@ -87,6 +88,8 @@ def _decide(s: State, event: AnyEvent, now_s: float, rules: Rules, emit: Emit) -
             return replace(s, faults=s.faults | {fault})
         case Reconfigured():
             return replace(s, hang_up_at_s=NEVER, session_wanted=s.session_wanted or rules.connect_on_boot)
+        case LookForDevices():
+            return replace(s, untried=frozenset({Fault.MICROPHONE, Fault.LOUDSPEAKER}))
         case TryOut():
             # Long enough to see it connect, even where a session is given up after the last word.
             return replace(
@@ -203,12 +206,18 @@ def _mute(s: State, on: bool, emit: Emit) -> State:
 def _device(s: State, event: audio.AudioEvent, now_s: float, rules: Rules, emit: Emit) -> State:
     match event:
         case audio.MicrophoneOpened():
-            return replace(s, microphone_open=True, faults=s.faults - {Fault.MICROPHONE})
+            return replace(
+                s,
+                microphone_open=True,
+                untried=s.untried - {Fault.MICROPHONE},
+                faults=s.faults - {Fault.MICROPHONE},
+            )
         case audio.MicrophoneClosed():
             return replace(s, microphone_open=False)
         case audio.MicrophoneLost():
             was_open, first = s.microphone_open, Fault.MICROPHONE not in s.faults
-            s = replace(s, microphone_open=False, faults=s.faults | {Fault.MICROPHONE})
+            faults = s.faults | {Fault.MICROPHONE}
+            s = replace(s, microphone_open=False, untried=s.untried - {Fault.MICROPHONE}, faults=faults)
             if s.turn is Turn.LISTENING and first:
                 emit(PlaySound(Sound.MICROPHONE_GONE))
                 # What was said until now is kept and the device may be back before the release; but
@@ -222,9 +231,11 @@ def _device(s: State, event: audio.AudioEvent, now_s: float, rules: Rules, emit:
         case audio.MicrophoneHeard():
             return replace(s, microphone_silent=False, faults=s.faults - {Fault.MICROPHONE_SILENT})
         case audio.SpeakerOpened():
-            return replace(s, faults=s.faults - {Fault.LOUDSPEAKER})
+            untried = s.untried - {Fault.LOUDSPEAKER}
+            return replace(s, untried=untried, faults=s.faults - {Fault.LOUDSPEAKER})
         case audio.SpeakerLost():
-            s = replace(s, faults=s.faults | {Fault.LOUDSPEAKER})
+            untried = s.untried - {Fault.LOUDSPEAKER}
+            s = replace(s, untried=untried, faults=s.faults | {Fault.LOUDSPEAKER})
             if s.turn is Turn.SPEAKING:
                 s = replace(s, turn_deadline_s=min(s.turn_deadline_s, now_s + rules.speaking_stall_s))
             return s

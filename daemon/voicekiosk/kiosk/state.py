@@ -153,6 +153,8 @@ class State:
     """A reply was cut off by a lost link and has to be taken up again."""
     greeting_due: bool = False
     """The session is fresh, and the first reply that comes may be its greeting."""
+    untried: frozenset[Fault] = frozenset()
+    """Devices of which nobody knows whether they can be opened, by the fault that they would be."""
     microphone_open: bool = False
     microphone_silent: bool = False
     """The microphone gives the same sample all the time; a fault only where somebody was to be heard."""
@@ -168,14 +170,18 @@ class State:
     def microphone_wanted(self) -> bool:
         """Whether the microphone is open for a reason of the conversation (not counting `warm`)."""
         return not (self.stopping or self.muted) and (
-            self.turn is not Turn.NONE or self.session_wanted or Fault.MICROPHONE in self.faults
+            self.turn is not Turn.NONE
+            or self.session_wanted
+            or Fault.MICROPHONE in self.faults | self.untried
         )
 
     @property
     def speaker_wanted(self) -> bool:
         """Whether the loudspeaker is to be open."""
         return not self.stopping and (
-            self.turn is not Turn.NONE or self.session_wanted or Fault.LOUDSPEAKER in self.faults
+            self.turn is not Turn.NONE
+            or self.session_wanted
+            or Fault.LOUDSPEAKER in self.faults | self.untried
         )
 
     @property

@@ -797,3 +797,33 @@ def test_a_trial_opens_session_and_devices_for_long_enough_to_see_them_work():
     scene.tell(READY)
     scene.wait(6.0)
     assert not scene.state.session_wanted
+
+
+# --- devices that nobody has tried -------------------------------------------------------------
+
+
+def test_devices_are_opened_once_to_see_whether_they_are_there():
+    scene = idle()
+    scene.tell(kiosk.LookForDevices())
+    assert scene.state.microphone_wanted
+    assert scene.state.speaker_wanted
+    assert scene.name is Name.IDLE
+    scene.tell(OPENED, audio.SpeakerOpened(None))  # type: ignore[arg-type]
+    assert not scene.state.microphone_wanted
+    assert not scene.state.speaker_wanted
+
+
+def test_a_device_that_is_not_there_is_a_fault_before_anybody_presses():
+    scene = idle()
+    scene.tell(kiosk.LookForDevices(), LOST, audio.SpeakerLost("No such device", 0.25))
+    assert scene.state.faults == {Fault.MICROPHONE, Fault.LOUDSPEAKER}
+    assert scene.state.microphone_wanted
+    scene.tell(OPENED, audio.SpeakerOpened(None))  # type: ignore[arg-type]
+    assert scene.name is Name.IDLE
+    assert not scene.state.microphone_wanted
+
+
+def test_a_muted_kiosk_does_not_open_its_microphone_to_look():
+    scene = idle()
+    scene.tell(kiosk.MuteSwitched(on=True), kiosk.LookForDevices())
+    assert not scene.state.microphone_wanted

@@ -35,6 +35,7 @@ OTHERS = st.one_of(
     st.builds(kiosk.Fixed, st.sampled_from(list(Fault))),
     st.builds(kiosk.Reconfigured),
     st.builds(kiosk.TryOut),
+    st.builds(kiosk.LookForDevices),
     st.builds(kiosk.Failed, st.sampled_from([Fault.PANEL, Fault.CONFIG])),
     st.builds(kiosk.RouteAppeared),
     st.builds(audio.MicrophoneOpened, st.none()),
