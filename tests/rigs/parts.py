@@ -122,6 +122,7 @@ class FakeAgent:
         self.calls = []
         self.sent = b""
         self.takes = True
+        self.left = None
         self.state = LinkState.CLOSED
 
     def open(self):
@@ -154,6 +155,12 @@ class FakeAgent:
 
     def network_returned(self):
         self.calls.append("network returned")
+
+    def snapshot(self, reply_id="", played_samples=0):
+        return self.left
+
+    def restore(self, snapshot, age_s):
+        self.calls.append(("restore", snapshot, age_s))
 
     def reconfigure(self, config):
         self.calls.append("reconfigure")

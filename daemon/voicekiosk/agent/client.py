@@ -14,8 +14,9 @@ from voicekiosk.agent.failures import Failure, Remedy
 from voicekiosk.agent.ladder import Ladder
 from voicekiosk.agent.lead import Lead
 from voicekiosk.agent.link import CLOSE_TIMEOUT_S, Link
-from voicekiosk.agent.opening import Progress, Target, checked_key, host_name, open_link, warm_up
+from voicekiosk.agent.opening import Progress, Target, checked_key, host_name, open_within, warm_up
 from voicekiosk.agent.session import Attempt, Close, Note, Outputs, Send, Session
+from voicekiosk.agent.snapshot import Snapshot
 from voicekiosk.config.schema import Config
 
 log = logging.getLogger("voicekiosk.agent")
@@ -64,6 +65,8 @@ class AgentClient:
         self._since_s = 0.0
         self._failure: Failure | None = None
         self._retry_at_s: float | None = None
+        # What another process left of a conversation, and when it was last seen alive.
+        self._taken_up: tuple[Snapshot | None, float] = (None, 0.0)
         self._drops = self._resumed = self._continued = 0
 
     # Wishes
@@ -155,6 +158,14 @@ class AgentClient:
         self._ladder = self._new_ladder()
         self._apply(self._session.reconfigure(config))
 
+    def snapshot(self, reply_id: str = "", played_samples: int = 0) -> Snapshot | None:
+        """Return what another process needs to go on, with a reply as far as it was heard."""
+        return self._session.snapshot(host_name(self._config), reply_id, played_samples)
+
+    def restore(self, snapshot: Snapshot, age_s: float) -> None:
+        """Have the next conversation be the one that another process left `age_s` ago."""
+        self._taken_up = snapshot, self._now_s() - age_s
+
     def warm_up(self) -> None:
         """Do now what the first connection would have to wait for: reading certificates takes a while."""
         warm_up(self._config)
@@ -185,7 +196,8 @@ class AgentClient:
 
     async def _run(self) -> None:
         while True:
-            self._session.begin()
+            self._session.begin(*self._taken_up)
+            self._taken_up = (None, 0.0)
             self._failure = None
             ended = await self._converse()
             self._retry_at_s = None
@@ -274,17 +286,7 @@ class AgentClient:
         self._abandon.clear()
         if self._ending.is_set():
             self._abandon.set()
-        opening = asyncio.create_task(open_link(target, self._resolver, link, progress))
-        abandoned = asyncio.create_task(self._abandon.wait())
-        try:
-            await asyncio.wait({opening, abandoned}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            abandoned.cancel()
-            if not opening.done():
-                opening.cancel()
-                await asyncio.wait({opening})
-        if not opening.cancelled():
-            opening.result()
+        if await open_within(limit_s, target, self._resolver, link, progress, abandon=self._abandon):
             return link
         if self._abandon.is_set():
             failure = Failure(Cause.NO_ROUTE, Remedy.FRESH, "abandoned", "the attempt was given up")

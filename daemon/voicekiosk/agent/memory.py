@@ -1,6 +1,6 @@
 """What was said in this conversation, so that a fresh session after a drop can go on with it.
 
-Nothing here outlives the conversation, and nothing is written anywhere.
+Nothing here outlives the conversation.
 """
 
 import re
@@ -20,6 +20,16 @@ _HEAD = (
     "Do not greet and do not mention the interruption; go on from here.\n"
 )
 _FOOT = "\n[End of what was said so far]"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one side said in one turn."""
+
+    reply_id: str | None
+    """The agent's reply that it was; None for the visitor's words."""
+    text: str
+    cut: bool
 
 
 @dataclass(slots=True)
@@ -100,6 +110,20 @@ class Memory:
             heard = self.spoken(reply_id, played_samples)
             turn.cut = turn.cut or heard != turn.text.strip()
             turn.text, turn.final = heard, True
+
+    def snapshot(self, reply_id: str, played_samples: int) -> tuple[Said, ...]:
+        """Return the turns; of reply `reply_id` what had been heard after so many samples were played."""
+        turns = self._turns if self._carries else ()
+        return tuple(
+            Said(turn.reply_id, self.spoken(reply_id, played_samples), cut=True)
+            if reply_id and turn.reply_id == reply_id
+            else Said(turn.reply_id, turn.text, turn.cut)
+            for turn in turns
+        )
+
+    def restore(self, turns: tuple[Said, ...]) -> None:
+        """Go on from the turns of another process."""
+        self._turns.extend(_Turn(said.reply_id, said.text, said.cut, final=True) for said in turns)
 
     def carried(self) -> str:
         """Return the last turns as an addition to a system prompt; empty when there are none."""

@@ -98,6 +98,31 @@ async def open_link(target: Target, resolver: Resolver, link: Link, progress: Pr
         raise
 
 
+async def open_within(
+    limit_s: float,
+    target: Target,
+    resolver: Resolver,
+    link: Link,
+    progress: Progress,
+    *,
+    abandon: asyncio.Event,
+) -> bool:
+    """Connect a link as `open_link` does; False when it took too long or was to be abandoned."""
+    opening = asyncio.create_task(open_link(target, resolver, link, progress))
+    abandoned = asyncio.create_task(abandon.wait())
+    try:
+        await asyncio.wait({opening, abandoned}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        abandoned.cancel()
+        if not opening.done():
+            opening.cancel()
+            await asyncio.wait({opening})
+    if opening.cancelled():
+        return False
+    opening.result()
+    return True
+
+
 async def _open(target: Target, resolver: Resolver, link: Link, progress: Progress) -> None:
     uri = target.uri
     context = tls_context(target.ca_file) if uri.secure else None

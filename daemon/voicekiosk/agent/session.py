@@ -20,6 +20,7 @@ from voicekiosk.agent.facts import Ending
 from voicekiosk.agent.failures import Failure, Remedy, of_close, of_error
 from voicekiosk.agent.memory import Memory
 from voicekiosk.agent.settings import changed_settings, first_settings
+from voicekiosk.agent.snapshot import Snapshot
 from voicekiosk.agent.turns import Turns
 from voicekiosk.config.schema import Config
 
@@ -130,9 +131,21 @@ class Session:
 
     # Sockets
 
-    def begin(self) -> None:
-        """Start a new conversation, with nothing of the last one."""
+    def begin(self, taken_up: Snapshot | None = None, dropped_s: float = 0.0) -> None:
+        """Start a new conversation, with nothing of the last one; or go on with one of another process."""
         self._begin()
+        if taken_up is not None:
+            self._hide(taken_up.resume_token)
+            self.session_id, self._resume_token = taken_up.session_id, taken_up.resume_token
+            self.memory.restore(taken_up.turns)
+            self._had_session, self._dropped_s = True, dropped_s
+
+    def snapshot(self, host: str, reply_id: str, played_samples: int) -> Snapshot | None:
+        """Return what another process needs to go on; None before the first session was ready."""
+        if not self._had_session or self.phase is Phase.ENDING:
+            return None
+        turns = self.memory.snapshot(reply_id, played_samples)
+        return Snapshot(host, self.session_id, self._resume_token, turns)
 
     def attempt(self, now_s: float) -> Attempt:
         """Say how the next socket is to be opened: resuming at most once a drop, within the window."""

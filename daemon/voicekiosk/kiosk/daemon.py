@@ -14,6 +14,7 @@ from voicekiosk.kiosk import sounds
 from voicekiosk.kiosk.chronicle import Chronicle
 from voicekiosk.kiosk.conductor import Conductor
 from voicekiosk.kiosk.events import Fault
+from voicekiosk.kiosk.handover import FILE_NAME, Handover
 from voicekiosk.kiosk.keeper import Keeper
 from voicekiosk.kiosk.machine import AnyEvent
 from voicekiosk.kiosk.operator import Operator
@@ -24,6 +25,7 @@ from voicekiosk.service.control import ControlServer
 from voicekiosk.service.credential import Credential, read_key
 from voicekiosk.service.notify import Notifier
 from voicekiosk.service.protocol import Topic
+from voicekiosk.service.runtime import RuntimeFile
 from voicekiosk.service.watchdog import Watchdog
 
 logger = logging.getLogger("voicekiosk")
@@ -59,6 +61,7 @@ class Daemon:
         self._operator = Operator(self.conductor, self._chronicle, self)
         self._control = ControlServer(self._operator)
         self._watchdog = Watchdog(self._notifier, self._ages_s)
+        self._handover = Handover(self.conductor, RuntimeFile.from_environment(FILE_NAME))
         self._stopped = asyncio.Event()
 
     async def run(self) -> None:
@@ -73,6 +76,7 @@ class Daemon:
         if self.credential.key is None:
             logger.warning("%s", self.credential.problem)
             self.conductor.dispatch(kiosk.Failed(Fault.KEY))
+        self._handover.start(loop, welcome=self.credential.key is not None)
         self.keeper.start(loop)
         self.conductor.dispatch(kiosk.LookForDevices())
         self._notifier.ready(self._chronicle.in_words(self.conductor.state))
@@ -84,6 +88,7 @@ class Daemon:
         finally:
             self._notifier.stopping("stopping")
             await self.conductor.stop()
+            self._handover.close()
             await asyncio.gather(self.keeper.close(), self._control.close())
             self._watchdog.stop()
 
@@ -129,6 +134,7 @@ class Daemon:
 
     def _observe(self, event: AnyEvent, before: State, after: State) -> None:
         self._chronicle.observe(event, before, after)
+        self._handover.observe(event, after)
         self.keeper.observe(after)
 
     def _publish(self, topic: Topic, event: object) -> None:

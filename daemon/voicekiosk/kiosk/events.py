@@ -25,6 +25,18 @@ class Fault(StrEnum):
     """The configuration file is not the one in force. It keeps nobody from talking."""
 
 
+class Due(StrEnum):
+    """What a visitor is still waiting for when a daemon takes up what another one left."""
+
+    NOTHING = "nothing"
+    UNKNOWN = "unknown"
+    """A question was asked, and nobody knows whether all of it was heard."""
+    ANSWER = "answer"
+    """A question was understood."""
+    REST = "rest"
+    """An answer was cut off."""
+
+
 class Sound(StrEnum):
     """An earcon, or the spoken sentence that replaces it."""
 
@@ -111,6 +123,13 @@ class LookForDevices:
 @dataclass(frozen=True, slots=True)
 class TryOut:
     """Somebody has to know whether session and devices can be had."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """There is a conversation, left by a daemon that was killed in the middle of it."""
+
+    due: Due
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +255,7 @@ Event = (
     | Reconfigured
     | LookForDevices
     | TryOut
+    | Restored
     | RouteAppeared
     | Tick
 )

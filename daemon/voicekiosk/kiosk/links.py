@@ -13,6 +13,7 @@ from voicekiosk.kiosk.events import (
     ConnectNow,
     CreateReply,
     DropHeldReply,
+    Due,
     Effect,
     Fault,
     FinishReply,
@@ -56,6 +57,22 @@ def route_appeared(s: State, emit: Emit) -> State:
     if s.session_wanted and s.link is not Link.READY:
         emit(ConnectNow())
     return replace(s, offline=False)
+
+
+def take_up(s: State, due: Due, now_s: float, rules: Rules) -> State:
+    """Go on with a conversation that another daemon was killed in, as if the link had been lost."""
+    s = replace(s, session_wanted=True, link=Link.RESUMING, link_deadline_s=now_s + rules.reconnecting_s)
+    if due is Due.NOTHING:
+        return s
+    return replace(
+        s,
+        turn=Turn.THINKING,
+        turn_deadline_s=now_s + rules.reconnecting_s + rules.thinking_timeout_s,
+        heard=True,
+        turn_closed=due is not Due.UNKNOWN,
+        question_lost=due is Due.UNKNOWN,
+        cut_off=due is Due.REST,
+    )
 
 
 def link_deadline(s: State, now_s: float, rules: Rules, emit: Emit) -> State:
@@ -107,6 +124,8 @@ def _ready(s: State, now_s: float, rules: Rules, emit: Emit, *, kept: bool, fres
 
 
 def _ready_while_thinking(s: State, now_s: float, rules: Rules, emit: Emit, *, kept: bool) -> State:
+    if s.question_lost and not kept:
+        return turns.no_answer(s, emit)
     if not s.turn_closed:
         emit(Resend(whole=not kept))
         # Until the uplink says that all of it has gone again.

@@ -27,6 +27,7 @@ from voicekiosk.kiosk.events import (
     MuteSwitched,
     PlaySound,
     Reconfigured,
+    Restored,
     RetryDevices,
     RouteAppeared,
     SayRequested,
@@ -64,6 +65,8 @@ def _decide(s: State, event: AnyEvent, now_s: float, rules: Rules, emit: Emit) -
             return links.decide(s, event, now_s, rules, emit)
         case RouteAppeared():
             return links.route_appeared(s, emit)
+        case Restored(due):
+            return links.take_up(s, due, now_s, rules)
         case UtteranceSent() | AudioArrived() | audio.SpeakerDrained():
             return turns.decide(s, event, now_s, rules, emit)
         case Tick():

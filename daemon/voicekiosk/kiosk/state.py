@@ -136,6 +136,8 @@ class State:
     utterance_sent: bool = True
     turn_closed: bool = False
     """The service has said that this utterance is complete."""
+    question_lost: bool = False
+    """What was said of this utterance is gone, but for what the service has got of it."""
     renewed: bool = False
     """A session that seemed deaf was replaced for this utterance."""
     kept_until_s: float = NEVER

@@ -58,6 +58,7 @@ def listen(s: State, pressed_s: float, now_s: float, rules: Rules, emit: Emit) -
         nudge_at_s=NEVER,
         nudged=False,
         renewed=False,
+        question_lost=False,
         kept_until_s=NEVER,
         cut_off=False,
         turn_deadline_s=now_s + rules.max_hold_s,
@@ -319,14 +320,15 @@ def _reply_completed(s: State, now_s: float, rules: Rules, emit: Emit) -> State:
             return s
         case Turn.THINKING if not s.reply_has_audio:
             if s.reply_has_words or s.nudged:
-                return _no_answer(s, emit)
+                return no_answer(s, emit)
             emit(CreateReply())
             return replace(_think(s, now_s + rules.thinking_timeout_s), nudged=True)
         case _:
             return s
 
 
-def _no_answer(s: State, emit: Emit) -> State:
+def no_answer(s: State, emit: Emit) -> State:
+    """Give up on an answer, and say so."""
     emit(TurnClosed())
     emit(PlaySound(Sound.NO_ANSWER))
     return _forget_reply(replace(s, turn=Turn.NONE))
@@ -344,7 +346,7 @@ def nudge(s: State, now_s: float, rules: Rules, emit: Emit) -> State:
         return s
     if not (s.heard or s.loud):
         # Nobody said anything: asking would make the agent answer silence.
-        return _no_answer(s, emit)
+        return no_answer(s, emit)
     emit(CreateReply())
     return replace(s, nudged=True, turn_deadline_s=max(s.turn_deadline_s, now_s + rules.nudge_after_s))
 
@@ -361,7 +363,7 @@ def turn_deadline(s: State, tick: Tick, now_s: float, rules: Rules, emit: Emit) 
         case Turn.THINKING if s.loud and not s.heard and s.link is Link.READY and s.utterance_sent:
             return _deaf(s, now_s, rules, emit)
         case Turn.THINKING:
-            return _no_answer(s, emit)
+            return no_answer(s, emit)
         case Turn.SPEAKING:
             return _stalled(s, tick, now_s, rules, emit)
         case Turn.NONE:
@@ -371,7 +373,7 @@ def turn_deadline(s: State, tick: Tick, now_s: float, rules: Rules, emit: Emit) 
 def _deaf(s: State, now_s: float, rules: Rules, emit: Emit) -> State:
     """Try a service that does not hear in a second session, once; then say so."""
     if s.renewed:
-        return _no_answer(replace(s, faults=s.faults | {Fault.DEAF}), emit)
+        return no_answer(replace(s, faults=s.faults | {Fault.DEAF}), emit)
     emit(RenewSession())
     deadline_s = now_s + rules.reconnecting_s + rules.max_hold_s + rules.thinking_timeout_s
     return replace(s, renewed=True, nudged=False, utterance_sent=False, turn_deadline_s=deadline_s)
