@@ -122,3 +122,28 @@ def test_an_unknown_reply_has_no_words():
     memory = Memory(6)
     memory.played("nobody", 100)
     assert memory.spoken("nobody", 100) == ""
+
+
+def test_another_process_goes_on_with_the_same_words():
+    memory = Memory(6)
+    memory.visitor_said("who painted this")
+    memory.reply_started("r1")
+    memory.agent_said("r1", "Vermeer did", interrupted=False)
+    other = Memory(6)
+    other.restore(memory.snapshot("", 0))
+    assert other.carried() == memory.carried()
+
+
+def test_another_process_is_told_of_the_answer_that_plays_what_was_heard():
+    memory = Memory(6)
+    memory.reply_started("r1")
+    memory.agent_word("r1", "Vermeer", 0.0)
+    memory.agent_word("r1", "did", 500.0)
+    [said] = memory.snapshot("r1", 24 * 300)
+    assert (said.text, said.cut) == ("Vermeer", True)
+
+
+def test_nothing_is_handed_to_another_process_where_nothing_is_carried():
+    memory = Memory(0)
+    memory.visitor_said("who painted this")
+    assert memory.snapshot("", 0) == ()
