@@ -50,6 +50,7 @@ async def knock(config: Config, key: str | None) -> Knock:
             on_proven=lambda _samples: None,
             dead_after_s=config.network.dead_after_s,
         )
+        progress.stage = "looking up the name"
         async with asyncio.timeout(config.network.connect_timeout_s):
             await open_link(target, Resolver(), link, progress)
     except LinkError as error:
