@@ -15,7 +15,8 @@ from voicekiosk.agent.ladder import Ladder
 from voicekiosk.agent.lead import Lead
 from voicekiosk.agent.link import CLOSE_TIMEOUT_S, Link
 from voicekiosk.agent.opening import Progress, Target, checked_key, host_name, open_within, warm_up
-from voicekiosk.agent.session import Attempt, Close, Note, Outputs, Send, Session
+from voicekiosk.agent.outputs import Attempt, Close, Note, Outputs, Send
+from voicekiosk.agent.session import Session
 from voicekiosk.agent.snapshot import Snapshot
 from voicekiosk.config.schema import Config
 
@@ -128,6 +129,10 @@ class AgentClient:
         self._apply(outputs)
         return bool(outputs)
 
+    def answer(self, call_id: str, epoch: int, text: str, *, is_error: bool = False) -> None:
+        """Answer a `ToolCalled`; `text` is JSON. It is sent when the rules allow it (protocol §7.2)."""
+        self._apply(self._session.answer(call_id, epoch, text, self._now_s(), is_error=is_error))
+
     def discard_reply(self) -> None:
         """Throw away the audio of the present reply."""
         self._session.discard_reply()
@@ -135,10 +140,6 @@ class AgentClient:
     def played(self, reply_id: str, samples: int) -> None:
         """Tell how much of a reply was heard, so that a session after a drop goes on from there."""
         self._session.memory.played(reply_id, samples)
-
-    def spoken_text(self, reply_id: str, samples: int) -> str:
-        """Return the words of a reply that had been heard after so many samples were played."""
-        return self._session.memory.spoken(reply_id, samples)
 
     def renew(self, detail: str) -> None:
         """Replace a session that does not work (protocol 8.3) by a fresh one that continues it."""
@@ -218,8 +219,9 @@ class AgentClient:
                 outcome = await self._attempt()
             except Exception:
                 log.exception("an attempt at a session broke")
-                detail = "an internal error; the journal has the details"
-                outcome = Failure(Cause.SERVER, Remedy.LATER, "internal", detail)
+                outcome = Failure(
+                    Cause.SERVER, Remedy.LATER, "internal", "an internal error; see the journal"
+                )
             if isinstance(outcome, events.Ended):
                 return outcome
             if self._ending.is_set():

@@ -118,11 +118,24 @@ class ReplyDone:
 
 @dataclass(frozen=True, slots=True)
 class ToolCalled:
-    """The agent wants a tool to run; exactly one result is owed unless the reply is interrupted."""
+    """The agent wants a tool to run; exactly one answer is owed unless its reply is interrupted.
+
+    `epoch` goes back with the answer. `ours` is False for a tool that the service runs by itself: that
+    call is only told (protocol §7.4).
+    """
 
     call_id: str
     name: str
     arguments: dict[str, Any]
+    epoch: int = 0
+    ours: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ToolsVoid:
+    """The reply that made these calls was interrupted: nobody wants their results any more."""
+
+    call_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +192,7 @@ AgentEvent = (
     | AgentText
     | ReplyDone
     | ToolCalled
+    | ToolsVoid
     | Proven
     | Dropped
     | Refused

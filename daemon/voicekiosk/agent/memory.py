@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 SAMPLES_PER_MS = 24
 # A brisk English speaker; used only where the service does not say when a word is spoken.
 CHARACTERS_PER_S = 14
+TOOLS = "\0tools"
+"""Stands in the place of a reply's id for what the kiosk itself has to tell."""
 LONGEST_TURN = 600
 LONGEST_CARRY = 4000
 
@@ -88,6 +90,10 @@ class Memory:
         """Note that a reply did not come to its end."""
         self._reply(reply_id).cut = True
 
+    def tools_broke_off(self, sentences: list[str]) -> None:
+        """Note what became of the tools that were at work when the connection broke."""
+        self._turns.extend(_Turn(TOOLS, sentence, final=True) for sentence in sentences)
+
     def spoken(self, reply_id: str, played_samples: int) -> str:
         """Return the words of a reply that had been heard after so many samples of it were played."""
         turn = self._find(reply_id)
@@ -159,7 +165,7 @@ def _line(turn: _Turn) -> str:
     if len(text) > LONGEST_TURN:
         half = LONGEST_TURN // 2
         text = f"{text[:half].rstrip()} … {text[-half:].lstrip()}"
-    speaker = "Visitor" if turn.reply_id is None else "You"
+    speaker = {None: "Visitor", TOOLS: "Kiosk"}.get(turn.reply_id, "You")
     return f"{speaker}: {text}{' … (cut off here)' if turn.cut else ''}"
 
 

@@ -11,16 +11,17 @@ seconds, and values come out in the order in which they have to be carried out.
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 
 from voicekiosk.agent import events, wire
-from voicekiosk.agent.events import AgentEvent, Cause
+from voicekiosk.agent.events import Cause
 from voicekiosk.agent.facts import Ending
 from voicekiosk.agent.failures import Failure, Remedy, of_close, of_error
 from voicekiosk.agent.memory import Memory
+from voicekiosk.agent.outputs import Attempt, Close, Note, Outputs, Send
 from voicekiosk.agent.settings import changed_settings, first_settings
 from voicekiosk.agent.snapshot import Snapshot
+from voicekiosk.agent.tools import Tools
 from voicekiosk.agent.turns import Turns
 from voicekiosk.config.schema import Config
 
@@ -46,43 +47,6 @@ class Phase(Enum):
     ENDING = "ending"
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Put this text frame on the socket."""
-
-    frame: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Close:
-    """Close the socket; nothing more is expected from it. `suspect`: without waiting for the other side."""
-
-    suspect: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """A line for the journal."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """How the next socket is to be opened; `token` replaces the key when the service gave one."""
-
-    resuming: bool
-    token: str | None = None
-
-    def __repr__(self) -> str:
-        """Tell without the token."""
-        return f"Attempt(resuming={self.resuming})"
-
-
-Output = Send | Close | Note | AgentEvent
-Outputs = tuple[Output, ...]
-
-
 class Session:
     """The protocol's rules from the client's side (checklist 12.1), as pure logic."""
 
@@ -91,7 +55,8 @@ class Session:
         self._config = config
         self._hide = hide
         # The settings that the service knows of.
-        self._told = config.agent
+        self._told = config
+        self._tools = Tools()
         self.ending: Ending | None = None
         """How the last socket ended; None while there is one, or none was opened since."""
         self.phase = Phase.CLOSED
@@ -167,10 +132,17 @@ class Session:
             return (Send(wire.encode_resume(self.session_id)),)
         self.phase = Phase.CONFIGURING
         self._deadline_s = now_s + self._config.network.ready_timeout_s
-        self._told = agent = self._config.agent
+        self._told, agent = self._config, self._config.agent
+        self._tools.begin(self._config)
         self._carried = self.memory.carried() if self._had_session else ""
         voice = "" if agent.voice == self._refused_voice else agent.voice
-        settings = first_settings(agent, voice=voice, carried=self._carried, greet=not self._had_session)
+        settings = first_settings(
+            agent,
+            voice=voice,
+            carried=self._carried,
+            greet=not self._had_session,
+            tools=self._config.tools,
+        )
         return (Send(wire.encode_update(settings)),)
 
     def handshake_failed(self, attempt: Attempt, failure: Failure) -> Failure:
@@ -189,6 +161,8 @@ class Session:
         error = self._error or wire.SessionError()
         self.ending = Ending(code, reason, error.code, error.message)
         self._turns.broken_off()
+        if was_ready:
+            self.memory.tools_broke_off(self._tools.lost())
         if phase is Phase.ENDING:
             self._forget_session()
             return self._renewal or events.Ended(self._duration_s)
@@ -219,10 +193,13 @@ class Session:
     @property
     def next_deadline_s(self) -> float | None:
         """When `tick` has to be called next, if at all."""
-        return self._deadline_s
+        results_s = self._tools.deadline_s if self.ready else None
+        return min((due_s for due_s in (self._deadline_s, results_s) if due_s is not None), default=None)
 
     def tick(self, now_s: float) -> Outputs:
         """Act on a deadline that has passed."""
+        if self.ready and (answers := _sent(self._tools.tick(now_s))):
+            return answers
         if self._deadline_s is None or now_s < self._deadline_s:
             return ()
         self._deadline_s = None
@@ -284,6 +261,11 @@ class Session:
         self._turns.greeting_unwanted = False
         return (Send(wire.encode_reply_create(instructions)),)
 
+    def answer(self, call_id: str, epoch: int, text: str, now_s: float, *, is_error: bool) -> Outputs:
+        """Answer a `ToolCalled` with JSON text, once the rules allow it; a void call is not answered."""
+        frames = self._tools.answer(call_id, epoch, text, now_s, is_error=is_error)
+        return _sent(frames) if self.ready else ()
+
     def discard_reply(self) -> None:
         """Throw away audio until the next `reply.started`; the service cannot be told (protocol 6.5)."""
         self._turns.discard_reply()
@@ -295,11 +277,14 @@ class Session:
 
     def _tell_changes(self) -> Outputs:
         """Tell a running session what differs from what it was told; another agent waits for its own."""
-        old, new = self._told, self._config.agent
-        if not self.ready or old.agent_id != new.agent_id:
+        old, new = self._told, self._config
+        self._tools.configure(new)
+        if not self.ready or old.agent.agent_id != new.agent.agent_id:
             return ()
         self._told = new
-        settings = changed_settings(old, new, carried=self._carried)
+        settings = changed_settings(
+            old.agent, new.agent, carried=self._carried, old_tools=old.tools, new_tools=new.tools
+        )
         return (Send(wire.encode_update(settings)),) if settings else ()
 
     # Frames
@@ -321,7 +306,10 @@ class Session:
                 return self._session_ended(event, now_s)
             case wire.SessionError():
                 return self._session_error(event, now_s)
-        return self._turns.take(event) if self.ready else ()
+        if not self.ready:
+            return ()
+        happened, answers = self._tools.take(event, now_s)
+        return (*self._turns.take(event), *happened, *_sent(answers))
 
     def binary_received(self) -> Outputs:
         """Take a binary frame, which the protocol does not have."""
@@ -351,6 +339,7 @@ class Session:
             return self._send_end(now_s)
         # What was changed while the session was on its way.
         changes = self._tell_changes()
+        answers = _sent(self._tools.ready(event.config, now_s, resumed=resumed))
         ready = events.Ready(event.session_id, resumed=resumed, continued=continued)
         if continued and self._config.agent.agent_id:
             # A stored agent keeps its prompt and greeting at the service: the echo is the only way to
@@ -359,7 +348,7 @@ class Session:
             if self._carried and event.config.system_prompt:
                 prompt = event.config.system_prompt + self._carried
                 return (*changes, Send(wire.encode_update({"system_prompt": prompt})), ready)
-        return (*changes, ready)
+        return (*changes, ready, *answers)
 
     def _session_ended(self, event: wire.SessionEnded, now_s: float) -> Outputs:
         self._ended = True
@@ -392,3 +381,7 @@ class Session:
             return False
         named = error.param or error.message
         return "voice" in named.lower() and self._refused_voice != self._config.agent.voice
+
+
+def _sent(frames: tuple[bytes, ...]) -> Outputs:
+    return tuple(Send(frame) for frame in frames)

@@ -3,15 +3,22 @@
 Unset keys are left out, never null: the service answers a null greeting with `invalid_format`.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
+from voicekiosk.agent.tools import described
 from voicekiosk.config import schema
 
 PCM_24_KHZ = {"encoding": "audio/pcm", "sample_rate": 24000}
 
 
 def first_settings(
-    agent: schema.Agent, *, voice: str, carried: str = "", greet: bool = True
+    agent: schema.Agent,
+    *,
+    voice: str,
+    carried: str = "",
+    greet: bool = True,
+    tools: Sequence[schema.Tool] = (),
 ) -> dict[str, Any]:
     """Give the settings that open a fresh session.
 
@@ -30,11 +37,22 @@ def first_settings(
         flat["output.voice"] = voice
     if agent.greeting and greet:
         flat["greeting"] = agent.greeting
+    if tools:
+        flat["tools"] = described(tools)
     return _nested(flat)
 
 
-def changed_settings(old: schema.Agent, new: schema.Agent, *, carried: str = "") -> dict[str, Any]:
+def changed_settings(
+    old: schema.Agent,
+    new: schema.Agent,
+    *,
+    carried: str = "",
+    old_tools: Sequence[schema.Tool] = (),
+    new_tools: Sequence[schema.Tool] = (),
+) -> dict[str, Any]:
     """Give the settings that a running session can take on; empty when there are none.
+
+    The tools of a stored agent stay as they are: a list of ours would replace its own.
 
     Voice, greeting and format are frozen once a session is ready and never sent again. A key that
     was taken out of the configuration keeps its value until the next session.
@@ -43,6 +61,8 @@ def changed_settings(old: schema.Agent, new: schema.Agent, *, carried: str = "")
     flat = {path: value for path, value in after.items() if value != before[path] and value is not None}
     if "system_prompt" in flat:
         flat["system_prompt"] = new.system_prompt + carried
+    if described(old_tools) != described(new_tools) and not new.agent_id:
+        flat["tools"] = described(new_tools)
     return _nested(flat)
 
 

@@ -71,8 +71,6 @@ class Turns:
                 return self._done(event)
             case wire.ReplyError():
                 return (events.Trouble(event.code or "reply.error", event.message),)
-            case wire.ToolCall():
-                return (events.ToolCalled(event.call_id, event.name, event.arguments),)
         return ()
 
     def _started(self, reply_id: str) -> tuple[AgentEvent, ...]:

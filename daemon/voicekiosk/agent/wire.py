@@ -14,15 +14,18 @@ class ServerEvent(Struct, frozen=True, tag_field="type"):
     """A message of the service; fields that we do not use are not declared and so ignored."""
 
 
-class SessionUpdated(ServerEvent, tag="session.updated", frozen=True):
-    """The service took a `session.update`."""
-
-
 class EchoedSettings(Struct, frozen=True):
     """What the service says the session is set to; unset values come back as null (protocol 3.1)."""
 
     system_prompt: str | None = None
     greeting: str | None = None
+    tools: Any = None
+
+
+class SessionUpdated(ServerEvent, tag="session.updated", frozen=True):
+    """The service took a `session.update`."""
+
+    config: EchoedSettings = EchoedSettings()
 
 
 class SessionReady(ServerEvent, tag="session.ready", frozen=True):

@@ -260,7 +260,7 @@ async def test_what_was_heard_of_a_reply_is_what_a_fresh_session_is_told():
 
         def on_event(event: object) -> None:
             if isinstance(event, events.Dropped):
-                assert client.spoken_text("r", 24 * 500) == "Heard"
+                assert client._session.memory.spoken("r", 24 * 500) == "Heard"
                 client.played("r", 24 * 500)
             heard(event)
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from voicekiosk.agent import events
 from voicekiosk.agent.events import Cause
 from voicekiosk.agent.failures import Failure, Remedy
-from voicekiosk.agent.session import Attempt, Close, Note, Phase, Send, Session
+from voicekiosk.agent.outputs import Attempt, Close, Note, Send
+from voicekiosk.agent.session import Phase, Session
 from voicekiosk.config.schema import Agent, Config, Network
 
 READY = {"type": "session.ready", "session_id": "sess_1", "resume_token": "token-1"}

@@ -145,11 +145,6 @@ def test_a_failed_reply_is_trouble():
     assert turns().take(wire.ReplyError("a", "llm", "down")) == (events.Trouble("llm", "down"),)
 
 
-def test_a_tool_call_is_handed_on():
-    event = turns().take(wire.ToolCall("c", "light", {"on": True}))
-    assert event == (events.ToolCalled("c", "light", {"on": True}),)
-
-
 def test_it_is_quiet_when_nobody_speaks():
     it = turns()
     assert it.quiet
