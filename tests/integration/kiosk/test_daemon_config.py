@@ -75,8 +75,8 @@ async def test_another_voice_waits_for_the_end_of_the_turn_and_then_for_the_next
     async with LiveDaemon(tmp_path, agent(service, voice="alba")) as kiosk:
         await kiosk.ask("press")
         await ready(kiosk)
-        kiosk.edit(agent(service, voice="ivy"))
-        await kiosk.until(lambda: kiosk.conductor.config.agent.voice == "ivy", "the change")
+        kiosk.edit(agent(service, voice="eve"))
+        await kiosk.until(lambda: kiosk.conductor.config.agent.voice == "eve", "the change")
         assert kiosk.conductor.state.link is Link.READY
         assert len(service.connections) == 1
         await kiosk.ask("mute")
@@ -87,7 +87,7 @@ async def test_another_voice_waits_for_the_end_of_the_turn_and_then_for_the_next
         await kiosk.ask("release")
         await kiosk.ask("press")
         await ready(kiosk)
-        assert updates(service, 1)[0]["output"]["voice"] == "ivy"
+        assert updates(service, 1)[0]["output"]["voice"] == "eve"
     assert service.violations == []
 
 
@@ -95,10 +95,10 @@ async def test_a_session_that_is_always_open_is_replaced_between_two_turns(tmp_p
     always = "[conversation]\nconnect = 'on_boot'\n"
     async with LiveDaemon(tmp_path, agent(service, voice="alba") + always) as kiosk:
         await ready(kiosk)
-        kiosk.edit(agent(service, voice="ivy") + always)
+        kiosk.edit(agent(service, voice="eve") + always)
         await kiosk.until(lambda: len(service.connections) == 2, "the second session")
         await kiosk.until(lambda: updates(service, 1), "its update")
-        assert updates(service, 1)[0]["output"]["voice"] == "ivy"
+        assert updates(service, 1)[0]["output"]["voice"] == "eve"
         assert service.connections[0].record.counts["client"]["session.end"] == 1
     assert service.violations == []
 
@@ -307,7 +307,7 @@ async def test_a_change_that_works_stays_without_a_word(tmp_path, service, journ
     store = tmp_path / "state"
     store.mkdir()
     async with LiveDaemon(tmp_path, agent(service), store=store) as kiosk:
-        kiosk.edit(agent(service, voice="ivy") + "[kiosk]\nname = 'new'\n" + TRIAL.format(2))
+        kiosk.edit(agent(service, voice="eve") + "[kiosk]\nname = 'new'\n" + TRIAL.format(2))
         await kiosk.in_force("new")
         await ready(kiosk)
         assert "new" not in (store / "config.toml").read_text()
