@@ -380,10 +380,12 @@ class Conductor:
             case Effect.MICROPHONE:
                 await self.parts.replace_capture(self.config.audio.capture)
                 self._microphone_on = False
+                self.dispatch(kiosk.LookForDevices(frozenset({Fault.MICROPHONE})))
             case Effect.LOUDSPEAKER:
                 await self.parts.replace_playback(self.config.audio.playback)
                 self.parts.playback.set_volume(self.volume)
                 self._speaker_on = False
+                self.dispatch(kiosk.LookForDevices(frozenset({Fault.LOUDSPEAKER})))
             case Effect.RECONNECT if self._session_open:
                 # Its end is told as any other: where a session is wanted still, the next one is opened.
                 await self.parts.agent.close()

@@ -117,7 +117,10 @@ class Reconfigured:
 
 @dataclass(frozen=True, slots=True)
 class LookForDevices:
-    """Nobody knows yet whether microphone and loudspeaker can be opened."""
+    """Nobody knows yet whether these devices, which are closed now, can be opened."""
+
+    faults: frozenset[Fault] = frozenset({Fault.MICROPHONE, Fault.LOUDSPEAKER})
+    """Each by the fault that it would be."""
 
 
 @dataclass(frozen=True, slots=True)

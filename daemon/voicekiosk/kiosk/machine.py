@@ -91,8 +91,8 @@ def _decide(s: State, event: AnyEvent, now_s: float, rules: Rules, emit: Emit) -
             return replace(s, faults=s.faults | {fault})
         case Reconfigured():
             return replace(s, hang_up_at_s=NEVER, session_wanted=s.session_wanted or rules.connect_on_boot)
-        case LookForDevices():
-            return replace(s, untried=frozenset({Fault.MICROPHONE, Fault.LOUDSPEAKER}))
+        case LookForDevices(faults):
+            return replace(s, untried=s.untried | faults)
         case TryOut():
             # Long enough to see it connect, even where a session is given up after the last word.
             return replace(
