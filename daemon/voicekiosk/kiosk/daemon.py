@@ -25,6 +25,7 @@ from voicekiosk.service.control import ControlServer
 from voicekiosk.service.credential import Credential, read_key
 from voicekiosk.service.notify import Notifier
 from voicekiosk.service.protocol import Topic
+from voicekiosk.service.routes import Routes
 from voicekiosk.service.runtime import RuntimeFile
 from voicekiosk.service.watchdog import Watchdog
 
@@ -62,6 +63,7 @@ class Daemon:
         self._control = ControlServer(self._operator)
         self._watchdog = Watchdog(self._notifier, self._ages_s)
         self._handover = Handover(self.conductor, RuntimeFile.from_environment(FILE_NAME))
+        self._routes = Routes(self.conductor.network_returned)
         self._stopped = asyncio.Event()
 
     async def run(self) -> None:
@@ -73,6 +75,7 @@ class Daemon:
         await self._control.start()
         self.conductor.observe = self._observe
         self.conductor.start(loop)
+        self._routes.start(loop)
         if self.credential.key is None:
             logger.warning("%s", self.credential.problem)
             self.conductor.dispatch(kiosk.Failed(Fault.KEY))
@@ -87,6 +90,7 @@ class Daemon:
             await self._stopped.wait()
         finally:
             self._notifier.stopping("stopping")
+            self._routes.close()
             await self.conductor.stop()
             self._handover.close()
             await asyncio.gather(self.keeper.close(), self._control.close())
