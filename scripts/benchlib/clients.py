@@ -20,6 +20,7 @@ CONFIG = """\
 url = "{url}"
 [network]
 ca_file = "{authority}"
+dead_after_s = {dead_after_s}
 [audio.capture]
 device = "{microphone}"
 channels = 1
@@ -69,40 +70,42 @@ class Daemon(Client):
         stage: Stage,
         service: Service,
         *,
-        python: str = sys.executable,
+        url: str = "",
         module: str = "voicekiosk",
         warm: bool = False,
+        dead_after_s: float = 2.4,
         more: str = "",
         environment: dict[str, str] | None = None,
     ) -> None:
         config = stage.folder / "config.toml"
         config.write_text(
             CONFIG.format(
-                url=service.url,
+                url=url or service.url,
                 authority=service.authority,
                 microphone=MICROPHONE,
                 loudspeaker=LOUDSPEAKER,
                 warm=str(warm).lower(),
+                dead_after_s=dead_after_s,
                 more=more,
             )
         )
-        socket = stage.folder / "control.sock"
+        self.socket = stage.folder / "control.sock"
         self.log = stage.folder / "daemon.log"
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                [python, "-m", module, "run", "--config", str(config)],
+                [sys.executable, "-m", module, "run", "--config", str(config)],
                 stdin=subprocess.DEVNULL, stderr=log, start_new_session=True,
-                env={**stage.environment, "VOICEKIOSK_SOCKET": str(socket), **(environment or {})},
+                env={**stage.environment, "VOICEKIOSK_SOCKET": str(self.socket), **(environment or {})},
             )  # fmt: skip
         self.pid = self._process.pid
-        self._client = self._connect(socket)
+        self._client = self._connect()
         self.wait_for("it to be idle", lambda status: status["state"] == "idle")
 
-    def _connect(self, socket: Path) -> ControlClient:
+    def _connect(self) -> ControlClient:
         deadline_s = time.monotonic() + START_S
         while True:
             try:
-                return ControlClient(socket)
+                return ControlClient(self.socket)
             except KioskError:
                 if time.monotonic() > deadline_s or self._process.poll() is not None:
                     self.stop()

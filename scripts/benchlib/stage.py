@@ -8,8 +8,6 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,10 +22,13 @@ START_S = 30.0
 class Service:
     """A running `voicekiosk simulate`; its own processor time counts nowhere."""
 
-    def __init__(self, *changes: str, tls: bool = False) -> None:
+    def __init__(
+        self, *changes: str, tls: bool = False, speed: float = 1.0, record: Path | None = None
+    ) -> None:
         """Start it with single keys of its scenario changed, such as "turn.end_ms=600"."""
         sets = [part for change in changes for part in ("--set", change)]
         command = [sys.executable, "-m", "voicekiosk", "simulate", "--port", "0", "--key", KEY, *sets]
+        command += ["--speed", str(speed), *(["--record", str(record)] if record else [])]
         # A session of its own: Ctrl-C is for the bench, which then ends this as well.
         self._process = subprocess.Popen(
             [*command, *(["--tls"] if tls else [])],
@@ -65,23 +66,13 @@ class Service:
             self._process.wait(5)
 
 
-@dataclass(frozen=True, slots=True)
-class Needs:
-    """What a section cannot do without."""
-
-    programs: Sequence[str] = ()
-    packages: Sequence[str] = ()
-
-    def missing(self) -> list[str]:
-        pairs = zip(self.programs, self.packages, strict=True)
-        return [package for program, package in pairs if shutil.which(program) is None]
-
-
 class Stage:
     """Sound cards and a folder; a microphone that hears noise for as long as it is entered."""
 
-    def __init__(self, *, noise: bool = True) -> None:
+    def __init__(self, *, cards: bool = True, noise: bool = True) -> None:
+        """Prepare; without `cards` there is only the folder."""
         self.folder = Path(tempfile.mkdtemp(prefix="voicekiosk-bench-"))
+        self._cards = cards
         self.rig = PulseRig()
         self._noise = noise
         self._feeder: subprocess.Popen[bytes] | None = None
@@ -89,8 +80,9 @@ class Stage:
 
     def __enter__(self) -> Self:
         try:
-            self.rig.start()
-            if self._noise:
+            if self._cards:
+                self.rig.start()
+            if self._cards and self._noise:
                 self._feed()
         except BaseException:
             self.__exit__()
@@ -111,9 +103,11 @@ class Stage:
         """For the process that is measured."""
         return {**os.environ, **self.rig.environment, "ASSEMBLYAI_API_KEY": KEY, "OPENBLAS_NUM_THREADS": "1"}
 
-    def service(self, *changes: str, tls: bool = False) -> Service:
+    def service(
+        self, *changes: str, tls: bool = False, speed: float = 1.0, record: Path | None = None
+    ) -> Service:
         """Start a simulator that ends with the stage."""
-        service = Service(*changes, tls=tls)
+        service = Service(*changes, tls=tls, speed=speed, record=record)
         self._services.append(service)
         return service
 

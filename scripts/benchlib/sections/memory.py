@@ -1,0 +1,110 @@
+"""Memory: the resident set after start and in a conversation, and what a day of conversations adds to it.
+
+The day is 200 conversations of the whole daemon, each with a session of its own, on a clock that runs
+faster and with stand-ins for the cards (benchlib/fixtures/day.py). The first 40 fill caches and the ring;
+growth is counted from there to the end.
+"""
+
+import argparse
+import time
+
+from benchlib import clients
+from benchlib.clients import Daemon
+from benchlib.outcome import Outcome, Table
+from benchlib.sections.talk import DEAF, SAYING, at_once
+from benchlib.stage import Stage
+from benchlib.usage import memory_kb
+
+MOST_RSS_MB, MOST_ANON_MB = 70.0, 40.0
+MOST_GROWTH_KB = 1024
+SPEED = 10.0
+CACHES_FULL_AFTER = 40
+QUICK = (
+    "turn.end_ms=200", "reply.lead_in_ms=0", "reply.first_audio_ms=50",
+    "ready.updated_ms=1", "ready.ready_ms=1", "turn.onset_ms=100",
+)  # fmt: skip
+HANG_UP = "[conversation]\nkeep_open_s = 0\n"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--conversations", type=int, default=200, help="how many the day has")
+
+
+def _day(conversations: int) -> list[dict[str, int]]:
+    """Hold the day's conversations; return the memory after each."""
+    with Stage(cards=False) as stage:
+        service = stage.service(*QUICK, speed=SPEED)
+        fast = {"BENCH_SPEED": str(SPEED)}
+        # What is left of this by the speed has to be longer than a busy machine keeps a process waiting.
+        patient = 3.0 * SPEED
+        with Daemon(
+            stage,
+            service,
+            module="benchlib.fixtures.day",
+            more=HANG_UP,
+            environment=fast,
+            dead_after_s=patient,
+        ) as daemon:
+            seen = [memory_kb(daemon.pid)]
+            for _ in range(conversations):
+                daemon.press()
+                daemon.wait_for("a session", lambda status: status["link"]["state"] == "ready")
+                time.sleep(0.8 / SPEED)
+                daemon.release()
+                daemon.wait_for("the answer", lambda status: status["state"] == "speaking")
+                daemon.wait_for(
+                    "its end",
+                    lambda status: status["state"] == "idle" and status["link"]["state"] == "closed",
+                )
+                seen.append(memory_kb(daemon.pid))
+            return seen
+
+
+def run(options: argparse.Namespace) -> Outcome:
+    with Stage() as stage:
+        service = stage.service(*DEAF)
+        with Daemon(stage, service) as daemon:
+            started = memory_kb(daemon.pid)
+        with Daemon(stage, service, module="benchlib.fixtures.duplex") as daemon:
+            at_once(daemon, 2.0)
+            talking = memory_kb(daemon.pid)
+        with clients.plain(stage, service) as client:
+            client.press()
+            client.say(SAYING)
+            time.sleep(3.0)
+            plain = memory_kb(client.pid)
+    day = _day(options.conversations)
+    first = min(CACHES_FULL_AFTER, len(day) // 2)
+    growth_kb = day[-1]["RssAnon"] - day[first]["RssAnon"]
+    rows = [
+        [name, f"{seen['VmRSS'] / 1024:.1f}", f"{seen['RssAnon'] / 1024:.1f}"]
+        for name, seen in (
+            ("after start", started),
+            ("in a conversation", talking),
+            (f"with stand-ins, after {first} conversations", day[first]),
+            (f"with stand-ins, after {len(day) - 1} conversations", day[-1]),
+            ("plainest client, in a conversation", plain),
+        )
+    ]
+    figures = {
+        "rss_mb": talking["VmRSS"] / 1024,
+        "anon_mb": talking["RssAnon"] / 1024,
+        "growth_kb": growth_kb,
+        "start_rss_mb": started["VmRSS"] / 1024,
+        "start_anon_mb": started["RssAnon"] / 1024,
+        "plain_rss_mb": plain["VmRSS"] / 1024,
+    }
+    promises = (
+        ("MB resident", figures["rss_mb"], MOST_RSS_MB),
+        ("MB anonymous", figures["anon_mb"], MOST_ANON_MB),
+        ("kB of growth", growth_kb, MOST_GROWTH_KB),
+    )
+    shortfalls = [
+        f"memory: {value:.0f} {what}, promised at most {most:g}"
+        for what, value, most in promises
+        if value > most
+    ]
+    note = f"Growth over {len(day) - 1 - first} conversations: {growth_kb} kB."
+    return Outcome(
+        figures, [Table("Resident memory", ["", "VmRSS MB", "RssAnon MB"], rows, note)], shortfalls
+    )
