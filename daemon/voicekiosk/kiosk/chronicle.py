@@ -6,6 +6,7 @@ configuration allows it, and never a key, a token or audio.
 """
 
 import logging
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -25,6 +26,9 @@ logger = logging.getLogger("voicekiosk.kiosk")
 
 Publish = Callable[[Topic, object], None]
 Value = str | float | bool | None
+
+CROWD_S = 60.0
+"""Warnings that come in crowds are given this seldom; status counts them all."""
 
 IN_WORDS = {
     Name.STARTING: "starting",
@@ -52,8 +56,10 @@ class Chronicle:
         link: Callable[[], LinkFacts],
         *,
         transcripts: bool,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Tell `notifier` and `publish`; `reason(state)` says in words what is wrong."""
+        self._clock = clock
         self._notifier = notifier
         self._publish = publish
         self._reason = reason
@@ -65,6 +71,8 @@ class Chronicle:
         self._problem = ""
         # What was last said of a device or of a link that cannot be had; saying it again helps nobody.
         self._said: dict[str, str] = {}
+        # When something that may come in crowds was last a warning.
+        self._warned_s: dict[str, float] = {}
         self.turns = 0
         """Questions in the present conversation."""
         self.sessions = 0
@@ -188,7 +196,7 @@ class Chronicle:
                 self._device_lost("microphone", reason, retry_in_s)
             case audio.MicrophoneOverrun(frames):
                 text = f"capture overrun: {frames} frames lost, filled with silence"
-                self._say("microphone", text, logging.WARNING)
+                self._say("microphone", text, self._warning_at_times("overrun"))
             case audio.MicrophoneSilent(seconds):
                 self._say("microphone", f"the microphone has been silent for {seconds:g} s (muted?)")
             case audio.SpeakerOpened(device) if device is not None:
@@ -197,7 +205,8 @@ class Chronicle:
             case audio.SpeakerLost(reason, retry_in_s):
                 self._device_lost("loudspeaker", reason, retry_in_s)
             case audio.SpeakerUnderrun(count):
-                self._say("loudspeaker", f"playback underrun, {count} so far", logging.WARNING)
+                text = f"playback underrun, {count} so far"
+                self._say("loudspeaker", text, self._warning_at_times("underrun"))
             case audio.SpeakerStarted(t_s):
                 self._say("sound", "the loudspeaker plays", t_s=t_s)
             case audio.SpeakerDrained(t_s) | audio.SpeakerFlushed(t_s):
@@ -248,6 +257,14 @@ class Chronicle:
         news = self._said.get(about) != text
         self._said[about] = text
         self._say(kind, text + more, level if news else logging.DEBUG, fields, **facts)
+
+    def _warning_at_times(self, about: str) -> int:
+        """Return WARNING at most once a minute: a busy machine has one underrun after the other."""
+        now_s = self._clock()
+        if now_s - self._warned_s.get(about, float("-inf")) < CROWD_S:
+            return logging.DEBUG
+        self._warned_s[about] = now_s
+        return logging.WARNING
 
     def _say(
         self,

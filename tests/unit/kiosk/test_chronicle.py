@@ -1,0 +1,115 @@
+"""What is told of each step: to systemd, to the journal, to whoever watches."""
+
+import logging
+from typing import Any
+
+import pytest
+
+from voicekiosk.agent import events as agent
+from voicekiosk.agent.facts import LinkFacts, LinkState
+from voicekiosk.audio import events as audio
+from voicekiosk.kiosk import events as kiosk
+from voicekiosk.kiosk.chronicle import Chronicle
+from voicekiosk.kiosk.events import Fault
+from voicekiosk.kiosk.machine import step
+from voicekiosk.kiosk.state import Rules, State
+from voicekiosk.panel.gestures import Pressed, Released
+from voicekiosk.service.notify import Notifier
+from voicekiosk.service.protocol import Topic
+
+READY = agent.Ready("sess_1", resumed=False, continued=False)
+
+
+class Scene:
+    """A chronicle of a kiosk, and all that it told."""
+
+    def __init__(self, reason: str = "") -> None:
+        self.systemd: list[str] = []
+        self.published: list[tuple[Topic, Any]] = []
+        self.now_s = 1000.0
+        self.state = State()
+        facts = LinkFacts(LinkState.CLOSED, 0.0, "host", "", 0, None, "", None, None, 0, 0, 0, 0, 0)
+        self.chronicle = Chronicle(
+            Notifier(self.systemd.append),
+            lambda topic, event: self.published.append((topic, event)),
+            lambda state: reason if state.faults or state.offline else "",
+            lambda: facts,
+            transcripts=False,
+            clock=lambda: self.now_s,
+        )
+
+    def tell(self, *events: Any) -> None:
+        for event in events:
+            before = self.state
+            self.state, _ = step(before, event, self.now_s, Rules(release_tail_s=0.0))
+            self.chronicle.observe(event, before, self.state)
+
+    def events(self) -> list[str]:
+        return [event["kind"] for topic, event in self.published if topic is Topic.EVENTS]
+
+
+@pytest.fixture(autouse=True)
+def everything(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "voicekiosk.kiosk")
+
+
+def test_systemd_is_told_each_state_in_words_with_what_is_wrong():
+    scene = Scene("no key")
+    scene.tell(kiosk.Started(), Pressed(1000.0), kiosk.HangUp(), kiosk.Failed(Fault.KEY))
+    assert scene.systemd == [
+        "STATUS=idle: press to talk",
+        "STATUS=listening: the microphone is live",
+        "STATUS=idle: press to talk",
+        "STATUS=fault: no key",
+    ]
+
+
+def test_a_bad_configuration_file_stands_beside_what_the_kiosk_does():
+    scene = Scene("line 3 is wrong")
+    scene.tell(kiosk.Started(), kiosk.Failed(Fault.CONFIG))
+    assert scene.systemd[-1] == "STATUS=idle: press to talk; line 3 is wrong"
+
+
+def test_the_turns_of_a_conversation_are_counted_from_one():
+    scene = Scene()
+    scene.tell(kiosk.Started(), Pressed(1000.0), READY)
+    assert scene.chronicle.turns == 1
+    scene.tell(Released(1001.0, 1.0), kiosk.UtteranceSent(loud=True), Pressed(1002.0))
+    assert scene.chronicle.turns == 2
+    scene.tell(kiosk.HangUp(), Released(1003.0, 1.0), Pressed(1004.0))
+    assert scene.chronicle.turns == 1
+
+
+def test_underruns_in_crowds_are_one_warning_a_minute(caplog):
+    scene = Scene()
+    scene.tell(kiosk.Started())
+    for count in range(1, 100):
+        scene.now_s += 1.0
+        scene.tell(audio.SpeakerUnderrun(count))
+    warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert [record.getMessage() for record in warnings] == [
+        "playback underrun, 1 so far",
+        "playback underrun, 61 so far",
+    ]
+    assert scene.events().count("loudspeaker") == 99
+
+
+def test_the_same_loss_of_a_device_is_news_once_until_it_is_back(caplog):
+    scene = Scene()
+    lost = audio.SpeakerLost("no such card", 1.0)
+    scene.tell(kiosk.Started(), lost, lost, audio.SpeakerLost("busy", 2.0), lost)
+    warnings = [r.getMessage() for r in caplog.records if "next attempt" in r.getMessage()]
+    levels = [r.levelno for r in caplog.records if "next attempt" in r.getMessage()]
+    assert warnings[0] == "no such card; next attempt in 1 s"
+    assert levels == [logging.WARNING, logging.DEBUG, logging.WARNING, logging.WARNING]
+
+
+def test_what_people_say_goes_to_those_who_watch_and_not_to_the_journal(caplog):
+    scene = Scene()
+    scene.tell(kiosk.Started(), Pressed(1000.0), READY, agent.UserText("good morning", final=True))
+    captions = [event for topic, event in scene.published if topic is Topic.TRANSCRIPT]
+    assert captions == [{"who": "visitor", "text": "good morning", "final": True, "interrupted": False}]
+    assert "good morning" not in caplog.text
+    scene.chronicle.transcripts = True
+    scene.tell(agent.AgentText("r", "good day", final=True, interrupted=False))
+    assert "agent: good day" in caplog.text
