@@ -1,26 +1,20 @@
 """Every key of the configuration: its type, its bounds, its default and the line that explains it.
 
-This module is the only place where a key is declared. The shipped `config/config.toml`, the
-reference in `docs/configuration.md` and the messages of `voicekiosk check` are made from it, so
-they cannot drift. Durations end in `_s` or `_ms`, rates in `_hz`, pins are BCM numbers.
+This module, with `device_schema` and `tool_schema`, is the only place where a key is declared. The
+shipped `config/config.toml`, the reference in `docs/configuration.md` and the messages of
+`voicekiosk check` are made from it, so they cannot drift. Durations end in `_s` or `_ms`, rates in
+`_hz`, pins are BCM numbers.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, field
 
-Milliseconds = Annotated[int, Meta(ge=0)]
-Pin = Annotated[int, Meta(ge=0, le=53)]
-Percent = Annotated[int, Meta(ge=0, le=100)]
-SilenceMs = Annotated[int, Meta(ge=50, le=10000)]
-Fraction = Annotated[float, Meta(ge=0, le=1)]
-TimeOfDay = Annotated[
-    str, Meta(pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?\Z", title='a time such as "22:00", or ""')
-]
+from voicekiosk.config.device_schema import Audio, Button, Capture, Lamp, Panel, Playback
+from voicekiosk.config.table import Fraction, Percent, SilenceMs, Table
+from voicekiosk.config.tool_schema import Tool
 
-
-class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A table of the configuration file."""
+__all__ = ["Audio", "Button", "Capture", "Lamp", "Panel", "Playback", "Table", "Tool"]
 
 
 class Kiosk(Table, frozen=True):
@@ -100,140 +94,11 @@ class Agent(Table, frozen=True):
     ] = ""
     tool_results: Annotated[
         Literal["after_reply", "at_once"],
-        Meta(
-            description="send a tool's result when the agent has finished its sentence, or at once"
-        ),
+        Meta(description="send a tool's result when the agent has finished its sentence, or at once"),
     ] = "after_reply"
     turn_detection: Annotated[
         TurnDetection, Meta(description="when the service decides that somebody has finished speaking")
     ] = field(default_factory=TurnDetection)
-
-
-class Capture(Table, frozen=True):
-    """The microphone."""
-
-    device: Annotated[
-        str,
-        Meta(
-            description='card id ("Headset"), USB path ("usb:1-1.2"), ALSA name ("hw:CARD=Headset") or "auto"'
-        ),
-    ] = "auto"
-    rate_hz: Annotated[
-        int, Meta(ge=0, le=384000, description="rate to open the card at; 0 prefers 48000, else the nearest")
-    ] = 0
-    format: Annotated[
-        Literal["auto", "S16_LE", "S32_LE"],
-        Meta(description="sample format of the card; I2S microphones give S32_LE"),
-    ] = "auto"
-    channels: Annotated[
-        int, Meta(ge=0, le=32, description="channels to open the card with; 0 for what it has")
-    ] = 0
-    channel: Annotated[
-        Annotated[int, Meta(ge=0, le=31)] | Literal["mix"],
-        Meta(description='which channel is the microphone, from 0, or "mix" for the mean of all'),
-    ] = "mix"
-    period_ms: Annotated[
-        int, Meta(ge=5, le=100, description="how much audio the card hands over at a time")
-    ] = 20
-    buffer_ms: Annotated[
-        int, Meta(ge=40, le=2000, description="how long the daemon may be late before the card overruns")
-    ] = 200
-    warm: Annotated[
-        bool,
-        Meta(description="keep the microphone open while idle, so that preroll_ms reaches before the press"),
-    ] = False
-    preroll_ms: Annotated[
-        int, Meta(ge=0, le=2000, description="with warm: how much from before the press is sent")
-    ] = 300
-
-
-class Playback(Table, frozen=True):
-    """The loudspeaker."""
-
-    device: Annotated[
-        str, Meta(description='as for the microphone; "auto" takes the first card that can play')
-    ] = "auto"
-    rate_hz: Annotated[
-        int, Meta(ge=0, le=384000, description="rate to open the card at; 0 prefers 48000, else the nearest")
-    ] = 0
-    channels: Annotated[
-        int, Meta(ge=0, le=32, description="channels to open the card with; 0 for what it has")
-    ] = 0
-    period_ms: Annotated[int, Meta(ge=5, le=50, description="how much audio the card takes at a time")] = 10
-    queue_ms: Annotated[
-        int,
-        Meta(ge=10, le=200, description="audio held in the card; less is quicker to silence, more is safer"),
-    ] = 30
-    cushion_ms: Annotated[
-        int, Meta(ge=0, le=1000, description="audio gathered before a reply starts, against network jitter")
-    ] = 60
-    lead_silence_ms: Annotated[
-        int, Meta(ge=0, le=1000, description="silence before each reply, for amplifiers that wake slowly")
-    ] = 0
-    volume: Annotated[Percent, Meta(description="loudness at start")] = 80
-    volume_max: Annotated[Percent, Meta(description="loudest that anybody can set")] = 100
-
-
-class Audio(Table, frozen=True):
-    """Microphone and loudspeaker."""
-
-    capture: Annotated[Capture, Meta(description="the microphone")] = field(default_factory=Capture)
-    playback: Annotated[Playback, Meta(description="the loudspeaker")] = field(default_factory=Playback)
-
-
-class Button(Table, frozen=True):
-    """The talk button."""
-
-    gpio: Annotated[
-        Pin, Meta(description="BCM number of the talk button's pin; its other leg goes to ground")
-    ] = 17
-    active_low: Annotated[
-        bool, Meta(description="true: pressed connects to ground (pull-up); false: to 3.3 V (pull-down)")
-    ] = True
-    debounce_ms: Annotated[
-        int, Meta(ge=0, le=200, description="dead time after an edge; the first edge always acts at once")
-    ] = 30
-    mute_gpio: Annotated[
-        Pin | None, Meta(description="BCM number of an optional mute button", examples=[27])
-    ] = None
-
-
-class Lamp(Table, frozen=True):
-    """The lamp."""
-
-    kind: Annotated[
-        Literal["led", "pwm", "rgb", "none"],
-        Meta(description="a plain LED, one that can be dimmed, or red-green-blue"),
-    ] = "led"
-    gpio: Annotated[Pin, Meta(description="BCM number of the lamp's pin (led, pwm)")] = 18
-    red_gpio: Annotated[Pin, Meta(description="BCM number of the red pin (rgb)")] = 22
-    green_gpio: Annotated[Pin, Meta(description="BCM number of the green pin (rgb)")] = 23
-    blue_gpio: Annotated[Pin, Meta(description="BCM number of the blue pin (rgb)")] = 24
-    active_high: Annotated[bool, Meta(description="false for lamps that light when the pin is low")] = True
-    brightness: Annotated[Percent, Meta(description="brightness by day (pwm, rgb)")] = 100
-    night_from: Annotated[TimeOfDay, Meta(description="start of the night hours; empty for none")] = ""
-    night_to: Annotated[TimeOfDay, Meta(description="end of the night hours")] = ""
-    night_brightness: Annotated[
-        Percent, Meta(description="brightness at night; the microphone-live sign never goes out")
-    ] = 15
-
-
-class Panel(Table, frozen=True):
-    """Button and lamp."""
-
-    driver: Annotated[
-        Literal["gpio", "keyboard", "none"],
-        Meta(description="gpio pins, the keyboard of a terminal (space bar), or only the control socket"),
-    ] = "gpio"
-    mode: Annotated[
-        Literal["hold", "toggle", "auto"],
-        Meta(description="hold to talk, tap to start and stop, or both (a tap under 300 ms latches)"),
-    ] = "hold"
-    chip: Annotated[
-        str, Meta(description='GPIO chip ("/dev/gpiochip0"), or "auto" for the one with the header\'s pins')
-    ] = "auto"
-    button: Annotated[Button, Meta(description="the talk button")] = field(default_factory=Button)
-    lamp: Annotated[Lamp, Meta(description="the lamp")] = field(default_factory=Lamp)
 
 
 class Conversation(Table, frozen=True):
@@ -296,6 +161,28 @@ class Conversation(Table, frozen=True):
     ] = 10.0
 
 
+class Money(Table, frozen=True):
+    """What talking costs, and how much of it a day may have."""
+
+    price_per_hour: Annotated[
+        float, Meta(ge=0, le=1000, description="price of an hour of open session, for the meter in status")
+    ] = 4.5
+    currency: Annotated[
+        str, Meta(min_length=1, max_length=8, description="what the price is in, as status shows it")
+    ] = "USD"
+    daily_cap: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1000000,
+            description="at so much money a day presses are refused until midnight; 0: no cap",
+        ),
+    ] = 0.0
+    warn_percent: Annotated[
+        Percent, Meta(description="part of the daily cap at which journal and status warn")
+    ] = 80
+
+
 class Network(Table, frozen=True):
     """The way to the service."""
 
@@ -340,7 +227,7 @@ class Sounds(Table, frozen=True):
         str,
         Meta(
             description="own WAV files instead: offline.wav, no_answer.wav, key_refused.wav, "
-            "service_refused.wav, microphone_gone.wav, muted.wav, ready.wav"
+            "service_refused.wav, microphone_gone.wav, muted.wav, budget.wav, ready.wav"
         ),
     ] = ""
     announce_ready: Annotated[bool, Meta(description="say so when the kiosk is ready after its start")] = (
@@ -352,75 +239,6 @@ class Sounds(Table, frozen=True):
             description="loudness of signs and sentences in the lamp's night hours, in percent of that by day"
         ),
     ] = 40
-
-
-class Tool(Table, frozen=True):
-    """Something the agent can do here; one [[tools]] for each, described in docs/tools.md."""
-
-    name: Annotated[
-        str,
-        Meta(description="what the agent calls it: letters, digits, _ and -, up to 64", examples=["weather"]),
-    ]
-    description: Annotated[
-        str,
-        Meta(
-            description="when to use it and what it gives: what the agent decides by",
-            examples=["Says what the weather is like outside, now."],
-        ),
-    ] = ""
-    parameters: Annotated[
-        dict[str, Any],
-        Meta(
-            description="JSON Schema of the arguments: { type, properties, required }",
-            examples=[{"type": "object", "properties": {"unit": {"type": "string", "enum": ["C", "F"]}}}],
-        ),
-    ] = {}
-    command: Annotated[
-        tuple[str, ...],
-        Meta(
-            description="program and arguments, without a shell; reads the agent's arguments as JSON",
-            examples=[["/usr/local/bin/weather", "--now"]],
-        ),
-    ] = ()
-    builtin: Annotated[
-        Literal["", "clock", "volume", "end", "gpio", "unit", "http"],
-        Meta(description="one of the kiosk's own tools instead of a command"),
-    ] = ""
-    python: Annotated[
-        str, Meta(description="a function of an installed package instead (entry point of voicekiosk.tools)")
-    ] = ""
-    execution_mode: Annotated[
-        Literal["interactive", "hold"],
-        Meta(description="talk on while it runs, or be silent until it is done"),
-    ] = "interactive"
-    timeout_s: Annotated[
-        float, Meta(ge=0.5, le=240, description="the tool is stopped after this long, and the agent told so")
-    ] = 10.0
-    confirm: Annotated[
-        Literal["", "press"],
-        Meta(description='"press": it runs only after a tap on the button; the agent asks for it'),
-    ] = ""
-    output_gpio: Annotated[
-        Pin | None, Meta(description="builtin gpio: BCM number of the output's pin", examples=[5])
-    ] = None
-    output_active_high: Annotated[
-        bool, Meta(description="builtin gpio: false for a relay that switches when the pin is low")
-    ] = True
-    pulse_s: Annotated[
-        float, Meta(ge=0.05, le=60, description="builtin gpio: how long the output is on, at each call")
-    ] = 1.0
-    units: Annotated[
-        tuple[str, ...],
-        Meta(
-            description="builtin unit: the systemd units that may be started", examples=[["lights.service"]]
-        ),
-    ] = ()
-    url: Annotated[
-        str,
-        Meta(
-            description="builtin http: local address that is fetched; arguments become its query"
-        ),
-    ] = ""
 
 
 class Apply(Table, frozen=True):
@@ -456,6 +274,7 @@ class Config(Table, frozen=True):
     conversation: Annotated[
         Conversation, Meta(description="how long each part of a conversation may take")
     ] = field(default_factory=Conversation)
+    money: Annotated[Money, Meta(description="what talking costs")] = field(default_factory=Money)
     network: Annotated[Network, Meta(description="the way to the service")] = field(default_factory=Network)
     sounds: Annotated[Sounds, Meta(description="what the kiosk says by itself")] = field(
         default_factory=Sounds
