@@ -20,6 +20,8 @@ from voicekiosk.kiosk.machine import AnyEvent
 from voicekiosk.kiosk.operator import Operator
 from voicekiosk.kiosk.parts import Factory, RealParts
 from voicekiosk.kiosk.state import State
+from voicekiosk.kiosk.till import FILE_NAME as MONEY_FILE_NAME
+from voicekiosk.kiosk.till import Till
 from voicekiosk.service import journal
 from voicekiosk.service.control import ControlServer
 from voicekiosk.service.credential import Credential, read_key
@@ -27,6 +29,7 @@ from voicekiosk.service.notify import Notifier
 from voicekiosk.service.protocol import Topic
 from voicekiosk.service.routes import Routes
 from voicekiosk.service.runtime import RuntimeFile
+from voicekiosk.service.statefile import StateFile
 from voicekiosk.service.watchdog import Watchdog
 
 logger = logging.getLogger("voicekiosk")
@@ -59,6 +62,7 @@ class Daemon:
             transcripts=config.log.transcripts,
         )
         self.keeper = Keeper(live, store or LastGood(None), kept, self.conductor, self)
+        self.till = Till(self.conductor, StateFile.from_environment(MONEY_FILE_NAME))
         self._operator = Operator(self.conductor, self._chronicle, self)
         self._control = ControlServer(self._operator)
         self._watchdog = Watchdog(self._notifier, self._ages_s)
@@ -80,6 +84,7 @@ class Daemon:
             logger.warning("%s", self.credential.problem)
             self.conductor.dispatch(kiosk.Failed(Fault.KEY))
         self._handover.start(loop, welcome=self.credential.key is not None)
+        self.till.start(loop)
         self.keeper.start(loop)
         self.conductor.dispatch(kiosk.LookForDevices())
         self._notifier.ready(self._chronicle.in_words(self.conductor.state))
@@ -93,7 +98,7 @@ class Daemon:
             self._routes.close()
             await self.conductor.stop()
             self._handover.close()
-            await asyncio.gather(self.keeper.close(), self._control.close())
+            await asyncio.gather(self.keeper.close(), self.till.close(), self._control.close())
             self._watchdog.stop()
 
     def stop(self) -> None:
@@ -139,6 +144,7 @@ class Daemon:
     def _observe(self, event: AnyEvent, before: State, after: State) -> None:
         self._chronicle.observe(event, before, after)
         self._handover.observe(event, after)
+        self.till.observe(event, before, after)
         self.keeper.observe(after)
 
     def _publish(self, topic: Topic, event: object) -> None:

@@ -20,6 +20,8 @@ class Fault(StrEnum):
     STUCK_BUTTON = "stuck_button"
     DEAF = "deaf"
     """The service does not notice loud speech, not even in a second session."""
+    BUDGET = "budget"
+    """The day's money is spent."""
     PANEL = "panel"
     CONFIG = "config"
     """The configuration file is not the one in force. It keeps nobody from talking."""
@@ -47,6 +49,7 @@ class Sound(StrEnum):
     SERVICE_REFUSED = "service_refused"
     MICROPHONE_GONE = "microphone_gone"
     MUTED = "muted"
+    BUDGET = "budget"
 
 
 # --- events ------------------------------------------------------------------------------------

@@ -120,6 +120,9 @@ def _settle(s: State, now_s: float, rules: Rules) -> State:
         s = replace(
             s, turn_deadline_s=NEVER, tail_until_s=NEVER, nudge_at_s=NEVER, latched=False, cut_off=False
         )
+    if Fault.BUDGET in s.faults and s.turn is Turn.NONE:
+        # Whoever was talking has been answered; an open session would only cost more.
+        s = replace(s, session_wanted=False)
     if not s.session_wanted:
         s = replace(s, kept_until_s=NEVER)
         # The sign of being offline goes by itself: nobody looks whether it is still true.
@@ -162,6 +165,9 @@ def _press(s: State, pressed_s: float, now_s: float, rules: Rules, emit: Emit) -
         emit(PlaySound(Sound.SERVICE_REFUSED))
         emit(ConnectNow())
         return replace(s, session_wanted=True)
+    if Fault.BUDGET in s.faults and s.turn is not Turn.LISTENING:
+        emit(PlaySound(Sound.BUDGET))
+        return s
     if Fault.MICROPHONE in s.faults and not s.microphone_open and s.turn is not Turn.LISTENING:
         emit(PlaySound(Sound.MICROPHONE_GONE))
         emit(RetryDevices())

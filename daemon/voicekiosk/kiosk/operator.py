@@ -22,6 +22,7 @@ from voicekiosk.kiosk.conductor import Conductor
 from voicekiosk.kiosk.events import Fault
 from voicekiosk.kiosk.keeper import Keeper
 from voicekiosk.kiosk.state import Name, State, name_of, sign_of
+from voicekiosk.kiosk.till import Till
 from voicekiosk.service import requests
 from voicekiosk.service.control import Peer
 from voicekiosk.service.credential import Credential, key_from_control
@@ -51,6 +52,7 @@ FAULTS = {
     Fault.LOUDSPEAKER: "the loudspeaker cannot be used",
     Fault.DEAF: "the service does not hear loud speech; see what it is sent with: voicekiosk doctor",
     Fault.STUCK_BUTTON: "the talk button has been down for too long; release it",
+    Fault.BUDGET: "the daily cap is spent: no conversation before midnight, or a higher money.daily_cap",
     Fault.PANEL: "button or lamp cannot be used",
     Fault.CONFIG: "the configuration file is not in force",
 }
@@ -61,6 +63,7 @@ class Host(Protocol):
 
     keeper: Keeper
     credential: Credential
+    till: Till
 
     def set_credential(self, credential: Credential) -> None:
         """Use another key from now on."""
@@ -153,7 +156,8 @@ class Operator:
 
     def _say(self, text: str) -> Outcome:
         state = self._conductor.state
-        if {Fault.KEY, Fault.SERVICE} & state.faults or name_of(state) in (Name.STARTING, Name.STOPPING):
+        speechless = {Fault.KEY, Fault.SERVICE, Fault.BUDGET} & state.faults
+        if speechless or name_of(state) in (Name.STARTING, Name.STOPPING):
             raise RefusedError(f"the kiosk cannot speak now: {self.reason(state) or name_of(state)}")
         self._conductor.dispatch(kiosk.SayRequested(text))
         return self._outcome()
@@ -221,6 +225,7 @@ class Operator:
                 edges=panel.edges,
             ),
             session=self._session(now_s),
+            money=self._host.till.status(),
             config=ConfigStatus(
                 file=str(self._live.path),
                 loaded_at=self._host.keeper.loaded_at.isoformat(timespec="seconds"),

@@ -20,6 +20,7 @@ EARCONS: dict[Sound, Earcon] = {
     Sound.SERVICE_REFUSED: "error",
     Sound.MICROPHONE_GONE: "error",
     Sound.MUTED: "tick",
+    Sound.BUDGET: "offline",
 }
 WORDLESS = frozenset({Sound.TICK})
 """What passes by itself, and comes often."""

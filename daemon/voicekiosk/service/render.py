@@ -63,6 +63,7 @@ def status_text(status: Mapping[str, Any]) -> str:
         "loudspeaker": _loudspeaker,
         "panel": _panel,
         "session": _session,
+        "money": _money,
         "config": _config,
     }
     for name, describe in rows.items():
@@ -184,6 +185,19 @@ def _session(session: Mapping[str, Any]) -> Iterable[str]:
         yield "none"
     connected = duration(session.get("connected_s", 0.0))
     yield f"{session.get('sessions', 0)} sessions since the start, {connected} connected"
+
+
+def _money(money: Mapping[str, Any]) -> Iterable[str]:
+    currency, cap = money.get("currency", ""), money.get("daily_cap")
+    today = f"{money.get('today', 0.0):.2f}" + (f" of {cap:.2f}" if cap else "") + f" {currency} today"
+    yield (
+        f"{today} in {money.get('turns_today', 0)} turns, {money.get('month', 0.0):.2f} {currency} this month"
+    )
+    match money.get("level"):
+        case "warning":
+            yield "nearly at the daily cap"
+        case "spent":
+            yield "at the daily cap: presses are refused until midnight"
 
 
 def _config(config: Mapping[str, Any]) -> Iterable[str]:

@@ -89,6 +89,24 @@ class SessionStatus(TypedDict):
     """Seconds of open sessions since the daemon started, this one included."""
 
 
+class MoneyStatus(TypedDict):
+    """What the kiosk spent, by its own meter; the price is the configuration's."""
+
+    currency: str
+    turn: float
+    """Since the present turn began, or the last one."""
+    today: float
+    month: float
+    daily_cap: float | None
+    """None: no cap."""
+    level: str
+    """fine, warning or spent."""
+    turns_today: int
+    today_s: float
+    """Open time, which is what is billed."""
+    month_s: float
+
+
 class ConfigStatus(TypedDict):
     """The configuration in force."""
 
@@ -128,6 +146,7 @@ class Status(TypedDict):
     loudspeaker: LoudspeakerStatus
     panel: PanelStatus
     session: SessionStatus
+    money: MoneyStatus
     config: ConfigStatus
     key: str
     """Where the API key came from: credential, environment, control or none. Never the key."""
