@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from voicekiosk.config.schema import Config
 
 DEFAULT_FILE = "/etc/voicekiosk/config.toml"
+RUNNING = "the running kiosk"
 
 
 def add_parser(subparsers: Any) -> None:
@@ -87,6 +88,8 @@ def run_diff(args: argparse.Namespace) -> int:
         print(json_text(result))
         return 0
     _say_problems(problems)
+    if against != RUNNING:
+        _say_problems([f"compared with {against}:"])
     if not changes:
         print(f"{name}: changes nothing in {against}")
     for change in changes:
@@ -136,7 +139,7 @@ def _changes(config: "Config", name: str) -> tuple[str, list[dict[str, Any]]]:
     except NotRunningError:
         before, against = _at_rest(name)
         return against, [change.as_dict() for change in compare(before, config).changes]
-    return "the running kiosk", list(result["changes"])
+    return RUNNING, list(result["changes"])
 
 
 def _at_rest(name: str) -> "tuple[Config, str]":

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -92,9 +93,10 @@ class Parts:
         self.panel.start(loop, on_edge)
 
     def stop(self) -> None:
-        """Stop everything; blocks for as long as a driver takes to close, at most a second."""
+        """Stop everything; blocks for as long as a driver takes to close, at most `STOP_S` for both."""
+        until_s = time.monotonic() + STOP_S
         for part, name in ((self.capture, "microphone"), (self.playback, "loudspeaker")):
-            if not part.stop(STOP_S):
+            if not part.stop(max(0.0, until_s - time.monotonic())):
                 logger.warning("the %s did not close within %g s; leaving it to the kernel", name, STOP_S)
         self.panel.close()
 
