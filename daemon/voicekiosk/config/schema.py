@@ -174,7 +174,7 @@ class Money(Table, frozen=True):
         float,
         Meta(
             ge=0,
-            le=1000000,
+            le=100000,
             description="at so much money a day presses are refused until midnight; 0: no cap",
         ),
     ] = 0.0
