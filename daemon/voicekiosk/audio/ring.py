@@ -167,7 +167,8 @@ class Ring:
         start = (after - len(block)) % self._memory_frames
         to_edge = min(len(block), self._memory_frames - start)
         self._data[start : start + to_edge] = block[:to_edge]
-        self._data[: len(block) - to_edge] = block[to_edge:]
+        if to_edge < len(block):
+            self._data[: len(block) - to_edge] = block[to_edge:]
         self._written = after
         # `list` of a dict's values is one step that no other thread can come between.
         if self._wishes and any(before < wish <= after for wish in list(self._wishes.values())):
@@ -250,7 +251,8 @@ class Reader:
         start = begin % memory_frames
         to_edge = min(frames, memory_frames - start)
         out[:to_edge] = ring._data[start : start + to_edge]
-        out[to_edge:frames] = ring._data[: frames - to_edge]
+        if to_edge < frames:
+            out[to_edge:frames] = ring._data[: frames - to_edge]
         overwritten = ring._claimed - memory_frames
         end = begin + frames
         if overwritten > begin:

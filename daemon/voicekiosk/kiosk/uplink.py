@@ -231,11 +231,11 @@ class Uplink:
             least = FRAME_SAMPLES if utterance.sent else FIRST_FRAME_SAMPLES
             if self._listening and utterance.waiting < least:
                 return None
-            frame = utterance.frame(FRAME_SAMPLES)
-            samples = len(frame) // SAMPLE_BYTES
-            due_s = self._pacer.due_s(samples, now_s)
+            due_s = self._pacer.due_s(min(FRAME_SAMPLES, utterance.waiting), now_s)
             if due_s > now_s:
                 return due_s
+            frame = utterance.frame(FRAME_SAMPLES)
+            samples = len(frame) // SAMPLE_BYTES
             if not self._send(frame):
                 return now_s + RETRY_S
             self._pacer.take(samples)

@@ -125,7 +125,9 @@ class Utterance:
     def frame_sent(self, pcm: bytes) -> None:
         """Note that the frame that `frame` gave has been handed to the link."""
         samples = len(pcm) // SAMPLE_BYTES
-        self._silence = self._silence + samples if _rms(pcm) < SILENCE_RMS else 0
+        # Of no use while nothing is waiting behind it; then silence is counted from where that begins.
+        behind = self.waiting > CATCH_UP_FROM_SAMPLES
+        self._silence = self._silence + samples if behind and _rms(pcm) < SILENCE_RMS else 0
         self.sent += samples
         self._on_connection += samples
         self._in_flight.append(_InFlight(self._on_connection, self.sent))
