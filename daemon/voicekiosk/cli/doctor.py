@@ -37,18 +37,21 @@ def run(args: argparse.Namespace) -> int:
     from voicekiosk.doctor.verdict import Verdict, exit_code
     from voicekiosk.service.render import json_text, printable
 
-    # What the parts would log is in the verdicts.
-    logging.disable(logging.CRITICAL)
     wishes = Wishes(args.config, chirp=not args.quiet, call=not args.no_call, press=args.press)
     if args.press and not args.json:
         print("when asked for the button, press it", flush=True)
     verdicts: list[Verdict] = []
-    for verdict in examine(wishes):
-        verdicts.append(verdict)
-        if not args.json:
-            print(f"{MARKS[verdict.level]}  {verdict.link}: {printable(verdict.text)}", flush=True)
-            if verdict.fix:
-                print(f"         → {printable(verdict.fix)}", flush=True)
+    # What the parts would log is in the verdicts.
+    logging.disable(logging.CRITICAL)
+    try:
+        for verdict in examine(wishes):
+            verdicts.append(verdict)
+            if not args.json:
+                print(f"{MARKS[verdict.level]}  {verdict.link}: {printable(verdict.text)}", flush=True)
+                if verdict.fix:
+                    print(f"         → {printable(verdict.fix)}", flush=True)
+    finally:
+        logging.disable(logging.NOTSET)
     code = exit_code(verdicts)
     if args.json:
         print(
