@@ -39,8 +39,8 @@ set -eu
 mount -t proc proc "$1/proc"
 mount --bind /dev "$1/dev"
 mount -t tmpfs tmpfs "$1/tmp"
-exec chroot "$1" /usr/bin/env -i PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin HOME=/root LC_ALL=C.UTF-8 \\
-    OPENBLAS_NUM_THREADS=1 /bin/bash -c "$2"
+path=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin
+exec chroot "$1" /usr/bin/env -i PATH=$path HOME=/root LC_ALL=C.UTF-8 OPENBLAS_NUM_THREADS=1 /bin/bash -c "$2"
 """
 
 
@@ -79,9 +79,11 @@ def arm64(arguments: list[str]) -> int:
 
 
 _IMPORTS = """
-import importlib, pkgutil, platform, alsaaudio, gpiozero, inotify_simple, lgpio, msgspec, numpy, systemd.daemon
-import systemd.journal, tomli, voicekiosk, websockets
-names = [m.name for m in pkgutil.walk_packages(voicekiosk.__path__, "voicekiosk.") if "__main__" not in m.name]
+import importlib, pkgutil, platform
+import alsaaudio, gpiozero, inotify_simple, lgpio, msgspec, numpy, tomli, voicekiosk, websockets
+import systemd.daemon, systemd.journal
+found = [module.name for module in pkgutil.walk_packages(voicekiosk.__path__, "voicekiosk.")]
+names = [name for name in found if "__main__" not in name]
 for name in names: importlib.import_module(name)
 print(platform.machine(), "python", platform.python_version(), "numpy", numpy.__version__, "msgspec",
       msgspec.__version__, "websockets", websockets.__version__, "-", len(names), "modules of voicekiosk")

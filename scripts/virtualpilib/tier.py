@@ -19,6 +19,11 @@ from virtualpilib.rootfs import image
 TIMEOUT_S = 25 * 60.0
 LONG_TIMEOUT_S = 4 * 3600.0
 LOOK_S = 0.25
+SILENT_S = 90.0
+"""A guest that gives no sign of life for so long has a kernel that hangs. User Mode Linux 6.1 with virtually
+mapped stacks can: a timer's signal while the page of a kernel stack is being mapped faults for ever. The
+test that it was in has no verdict, and is run by the next guest."""
+MOST_LOST = 2
 MOST_GUESTS = 2
 """Each has one processor; with more at once than this machine has, none would be on time."""
 Start = Callable[[Kernel, Path, Path, str, int], guest.Guest | stock.StockGuest]
@@ -50,7 +55,7 @@ class Results:
         """Return how many tests ended so."""
         return Counter(test["outcome"] for test in self.tests)[outcome]
 
-    def data(self, seconds: float, *, complete: bool) -> dict[str, Any]:
+    def data(self, seconds: float, lost: list[str], *, complete: bool) -> dict[str, Any]:
         """Return everything as data."""
         return {
             "seconds": round(seconds, 1),
@@ -58,33 +63,60 @@ class Results:
             "failed": self.count("failed"),
             "skipped": self.count("skipped"),
             "complete": complete,
+            "guests_lost_in": lost,
             "figures": self.figures,
             "tests": self.tests,
         }
 
 
 class Tester:
-    """One guest that runs a part of the tests."""
+    """A part of the tests, and the guest that runs them."""
 
-    def __init__(
-        self, stack: ExitStack, start: Start, machine: Kernel, arguments: list[str], results: Results
-    ) -> None:
-        self.folder = stack.enter_context(guest.share())
-        (self.folder / "pytest-arguments").write_text("".join(f"{word}\n" for word in arguments))
-        console: BinaryIO = stack.enter_context((self.folder / "console.log").open("wb"))
-        self._guest = start(machine, image(machine), self.folder, "test", console.fileno())
-        stack.callback(self._guest.end)
+    def __init__(self, start: Start, machine: Kernel, arguments: list[str], results: Results) -> None:
+        self._start = start
+        self._machine = machine
+        self._arguments = arguments
         self._results = results
         self._read = 0
         self.ended = False
+        self.lost: list[str] = []
+        """For each guest that was lost, what it was doing."""
+        self._boot()
+
+    def _boot(self) -> None:
+        self._stack = ExitStack()
+        self.folder = self._stack.enter_context(guest.share())
+        (self.folder / "pytest-arguments").write_text("".join(f"{word}\n" for word in self._arguments))
+        (self.folder / "tests-done").write_text("".join(f"{test['name']}\n" for test in self._results.tests))
+        self._heartbeat = self.folder / "heartbeat"
+        self._heartbeat.touch()
+        self._read = 0
+        console: BinaryIO = self._stack.enter_context((self.folder / "console.log").open("wb"))
+        disk = image(self._machine)
+        self._guest = self._start(self._machine, disk, self.folder, "test", console.fileno())
+        self._stack.callback(self._guest.end)
 
     @property
     def running(self) -> bool:
-        """Whether it is still on."""
+        """Whether its guest is still on."""
         return self._guest.process.poll() is None
 
     def look(self) -> None:
-        """Take what it has told since."""
+        """Take what the guest has told since; boot another one if it stands still."""
+        self._take()
+        if self.running and time.time() - self._heartbeat.stat().st_mtime > SILENT_S:
+            doing = (
+                (self.folder / "test-now").read_text() if (self.folder / "test-now").exists() else "booting"
+            )
+            say(f"a guest stands still, in {doing}: pulling its plug, and booting another for the rest")
+            self.lost.append(doing)
+            if len(self.lost) > MOST_LOST:
+                self._guest.end()
+            else:
+                self.close()
+                self._boot()
+
+    def _take(self) -> None:
         try:
             data = (self.folder / "results.jsonl").read_bytes()[self._read :]
         except OSError:
@@ -94,6 +126,10 @@ class Tester:
         for line in data[:whole].splitlines():
             self.ended |= self._results.take(json.loads(line))
 
+    def close(self) -> None:
+        """Switch its guest off."""
+        self._stack.close()
+
     def keep(self, folder: Path) -> None:
         """Copy its logs."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -102,7 +138,7 @@ class Tester:
                 shutil.copy(path, folder)
 
     def last_words(self) -> str:
-        """Return why it may have ended too soon."""
+        """Return why its guest may have ended too soon."""
         words = ["a guest ended before its tests did"]
         for name in ("console.log", "install.log", "pytest.log"):
             path = self.folder / name
@@ -140,7 +176,8 @@ def test(wanted: Wanted) -> int:
         testers = []
         for number in range(count):
             words = [*wanted.arguments, f"--part={number}/{count}", *options]
-            testers.append(Tester(stack, start, machine, words, results))
+            testers.append(Tester(start, machine, words, results))
+            stack.callback(testers[-1].close)
         _follow(testers, began_s + timeout_s)
         if wanted.keep is not None:
             for number, tester in enumerate(testers):
@@ -148,7 +185,8 @@ def test(wanted: Wanted) -> int:
         problems = [tester.last_words() for tester in testers if not tester.ended]
     seconds = time.monotonic() - began_s
     if wanted.json_file is not None:
-        data = results.data(seconds, complete=not problems)
+        lost = [doing for tester in testers for doing in tester.lost]
+        data = results.data(seconds, lost, complete=not problems)
         wanted.json_file.write_text(json.dumps(data, indent=1) + "\n")
     if problems:
         raise VirtualPiError("\n".join(problems))

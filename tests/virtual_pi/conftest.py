@@ -15,6 +15,8 @@ from pirig.steering import RECORD, ServiceHand
 SHARE = Path("/mnt/share")
 RESULTS = SHARE / "results.jsonl"
 BOOT = int(os.environ.get("VIRTUAL_PI_BOOT", "1"))
+DONE = SHARE / "tests-done"
+"""What another guest has done already."""
 SECOND_BOOT = Path("/run/virtual-pi-second-boot")
 
 
@@ -37,6 +39,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out what takes very long, unless asked for, and what is for another boot."""
     part, parts = map(int, config.getoption("--part").split("/"))
     mine = items[part::parts]
+    done = set(DONE.read_text().splitlines()) if DONE.exists() and BOOT == 1 else set()
+    mine = [item for item in mine if _name(item.nodeid) not in done]
     chosen = [item for item in mine if config.getoption("--long") or item.get_closest_marker("long") is None]
     later = [item for item in chosen if item.get_closest_marker("after_reboot") is not None]
     now = later if BOOT == 2 else [item for item in chosen if item not in later]
@@ -56,13 +60,22 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
+def pytest_runtest_logstart(nodeid: str) -> None:
+    """Say which test begins, for whoever finds this guest standing still."""
+    (SHARE / "test-now").write_text(_name(nodeid))
+
+
+def _name(nodeid: str) -> str:
+    return nodeid.rpartition("/")[2]
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Report each test once: when it failed, else when all of it is over."""
     seconds = _seconds.get(report.nodeid, 0.0) + report.duration
     _seconds[report.nodeid] = seconds
     if report.nodeid in _failed:
         return
-    name = report.nodeid.rpartition("/")[2]
+    name = _name(report.nodeid)
     if report.failed:
         _failed.add(report.nodeid)
         why = "\n".join([report.longreprtext, *(f"--- {title}\n{text}" for title, text in report.sections)])

@@ -22,8 +22,6 @@ WIRES = {
 
 @pytest.mark.parametrize("wire", WIRES)
 def test_a_bad_wire_loses_no_sample_of_the_question(pi: Pi, wire: str) -> None:
-    # Lost packets come late and then together, which a service with a pacing rule may hold against us.
-    pi.allowed_rules = {18}
     pi.boot()
     pi.network.netem(*WIRES[wire])
     question = pi.converse(timeout_s=40)
@@ -89,7 +87,6 @@ FAULTS = ("cut", "half open", "dropped", "another address")
 @pytest.mark.parametrize("state", ["idle", "listening", "thinking", "speaking"])
 @pytest.mark.parametrize("fault", FAULTS)
 def test_the_conversation_goes_on(pi: Pi, fault: str, state: str) -> None:
-    pi.allowed_rules = {18}
     pi.boot(scenario={"lifecycle.resume": "grant", "reply.first_audio_ms": 800.0})
     pi.converse()
     before = len(pi.service.connections)
@@ -106,7 +103,6 @@ def test_the_conversation_goes_on(pi: Pi, fault: str, state: str) -> None:
 
 
 def test_a_session_that_cannot_be_resumed_is_told_the_question_again(pi: Pi) -> None:
-    pi.allowed_rules = {18}
     pi.boot(scenario={"lifecycle.resume": "refuse"})
     pi.converse()
     question = _ask_over(pi, "dropped", "listening")
@@ -171,7 +167,6 @@ def test_a_service_that_is_overloaded_is_tried_again(pi: Pi) -> None:
 
 
 def test_a_wire_that_stalls_for_a_second_is_no_loss(pi: Pi) -> None:
-    pi.allowed_rules = {18}
     pi.boot()
     pi.converse()
     pi.finger.press()

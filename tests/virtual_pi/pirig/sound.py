@@ -175,6 +175,7 @@ class Mouth(_Cable):
             while self._wanted:
                 while (taken := pcm.write(data)) == XRUN:
                     self.stammers += 1
+                    time.sleep(0.001)
                 if taken < self._period:
                     raise RigError(f"the mouth's card took {taken} frames of {self._period}")
                 queued = size - max(0, pcm.avail())
@@ -249,6 +250,7 @@ class Ear(_Cable):
                 frames, data = pcm.read()
                 if frames < 0:
                     self.overruns += 1
+                    time.sleep(0.001)
                     continue
                 self._blocks.append(np.frombuffer(data, "<i2")[:: self._channels].astype(np.int16))
                 self._total += frames
