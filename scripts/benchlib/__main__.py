@@ -7,9 +7,12 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
+from typing import Any
 
-from benchlib import peers, sections
+from benchlib import peers, sections, summary
 from benchlib.outcome import Outcome
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def machine() -> dict[str, object]:
@@ -32,6 +35,8 @@ def parse(found: dict[str, ModuleType]) -> tuple[argparse.Namespace, list[argpar
     parser.add_argument(
         "--install-peers", action="store_true", help="install what it is compared with, first"
     )
+    parser.add_argument("--readme", action="store_true", help="put the table of figures into README.md")
+    parser.add_argument("--from", dest="source", type=Path, metavar="FILE", help="figures of an earlier run")
     commands = parser.add_subparsers(
         dest="section", metavar="SECTION", title="sections (all when none is named)"
     )
@@ -54,15 +59,20 @@ def main() -> int:
     if options.install_peers and peers.install() != 0:
         return 1
     peers.offer()
-    figures: dict[str, object] = {"machine": machine()}
+    figures: dict[str, Any] = {"machine": machine()}
+    if options.source is not None:
+        figures = json.loads(options.source.read_text())
     shortfalls: list[str] = []
-    for own in [] if options.install_peers and not options.section else chosen:
+    only_asked = (options.install_peers or options.source is not None) and not options.section
+    for own in [] if only_asked else chosen:
         outcome: Outcome = found[own.section].run(own)
         print(*outcome.tables, sep="\n\n", end="\n\n", flush=True)
         figures[own.section] = outcome.figures
         shortfalls += outcome.shortfalls
     if "json" in options:
         options.json.write_text(json.dumps(figures, indent=1) + "\n")
+    if options.readme:
+        summary.into_readme(figures, ROOT / "README.md")
     for shortfall in shortfalls:
         print(f"bench: {shortfall}", file=sys.stderr)
     return 1 if shortfalls else 0

@@ -150,12 +150,12 @@ class Daemon(Client):
 class Piped(Client):
     """A fixture that takes its commands on stdin."""
 
-    def __init__(self, stage: Stage, command: list[str]) -> None:
+    def __init__(self, stage: Stage, command: list[str], environment: dict[str, str] | None = None) -> None:
         self.log = stage.folder / "fixture.log"
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
-                env=stage.environment, start_new_session=True,
+                env={**stage.environment, **(environment or {})}, start_new_session=True,
             )  # fmt: skip
         self.pid = self._process.pid
         timer = threading.Timer(START_S, self._process.kill)
@@ -186,11 +186,11 @@ class Piped(Client):
         self._process.wait(5)
 
 
-def plain(stage: Stage, service: Service) -> Piped:
+def plain(stage: Stage, service: Service, environment: dict[str, str] | None = None) -> Piped:
     """Return the plainest Python client."""
     authority = [service.authority] if service.authority else []
     command = [sys.executable, "-m", "benchlib.fixtures.plain", service.url, KEY, MICROPHONE, LOUDSPEAKER]
-    return Piped(stage, [*command, *authority])
+    return Piped(stage, [*command, *authority], environment)
 
 
 def floor(stage: Stage, service: Service) -> Piped:

@@ -102,7 +102,7 @@ def _measured(client: Client, seconds: float) -> Usage:
     return between(before, snapshot(client.pid), time.monotonic() - began_s)
 
 
-def _duplex(stage: Stage, service: Service) -> Client:
+def duplex(stage: Stage, service: Service) -> Client:
     return Daemon(stage, service, module="benchlib.fixtures.duplex")
 
 
@@ -110,7 +110,7 @@ def _daemon(stage: Stage, service: Service) -> Client:
     return Daemon(stage, service)
 
 
-def _measure(
+def measure(
     stage: Stage, service: Service, makers: dict[str, Make], pattern: Pattern, options: argparse.Namespace
 ) -> dict[str, Measured]:
     measured = {name: Measured() for name in makers}
@@ -122,7 +122,7 @@ def _measure(
     return measured
 
 
-def _table(title: str, measured: dict[str, Measured], note: str = "") -> Table:
+def table(title: str, measured: dict[str, Measured], note: str = "") -> Table:
     daemon = measured["daemon"]
     rows = [
         [
@@ -154,23 +154,23 @@ def run(options: argparse.Namespace) -> Outcome:
     outcome = Outcome()
     with Stage() as stage:
         tls = clients.build_floor(stage) and not options.no_tls
-        at_once_makers: dict[str, Make] = {"daemon": _duplex, "floor": clients.floor, "plain": clients.plain}
+        at_once_makers: dict[str, Make] = {"daemon": duplex, "floor": clients.floor, "plain": clients.plain}
         turns_makers: dict[str, Make] = {**at_once_makers, "daemon": _daemon}
-        plain = _measure(stage, stage.service(*DEAF), at_once_makers, at_once, options)
-        turns = _measure(stage, stage.service(*PROMPT), turns_makers, in_turns, options)
+        plain = measure(stage, stage.service(*DEAF), at_once_makers, at_once, options)
+        turns = measure(stage, stage.service(*PROMPT), turns_makers, in_turns, options)
         figures: dict[str, Any] = _cpu(plain)
         figures |= {f"{name}_wakeups_per_s": seen.wakeups_per_s for name, seen in plain.items()}
         figures["turns"] = _cpu(turns)
         figures["parts"] = {part: plain["daemon"].thread(thread) for part, thread in PARTS.items()}
         outcome.tables = [
-            _table("Both at once", plain),
+            table("Both at once", plain),
             _parts(plain["daemon"], plain["floor"]),
-            _table("In turns", turns, "A question of 4 s and its answer in 10.5 s."),
+            table("In turns", turns, "A question of 4 s and its answer in 10.5 s."),
         ]
         if tls:
-            over_tls = _measure(stage, stage.service(*DEAF, tls=True), at_once_makers, at_once, options)
+            over_tls = measure(stage, stage.service(*DEAF, tls=True), at_once_makers, at_once, options)
             figures["tls"] = _cpu(over_tls)
-            outcome.tables.append(_table("Both at once, over TLS", over_tls))
+            outcome.tables.append(table("Both at once, over TLS", over_tls))
     memory = {
         key: max(seen[key] for seen in turns["daemon"].memory_kb) / 1024 for key in ("VmRSS", "RssAnon")
     }

@@ -1,0 +1,97 @@
+"""The figures in one small table, and where in the README it goes."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchlib.outcome import Table
+
+BEGIN, END = "<!-- made by scripts/bench --readme -->", "<!-- end of the bench -->"
+Figures = dict[str, Any]
+Row = tuple[str, str, str, str]
+
+
+def _talk(f: Figures) -> Row:
+    talk = f["talk"]
+    daemon, plain, floor = (talk[f"{name}_ms_per_s"] for name in ("daemon", "plain", "floor"))
+    beside = f"{plain:.0f} ms/s: the plainest Python client; {floor:.0f}: the same in C"
+    return "talking and listening at once", f"{daemon:.0f} ms/s of a core", beside, "0.6 of it; 5 times it"
+
+
+def _turns(f: Figures) -> Row:
+    turns = f["talk"]["turns"]
+    daemon, plain, floor = (turns[f"{name}_ms_per_s"] for name in ("daemon", "plain", "floor"))
+    beside = f"{plain:.0f} ms/s: the plainest Python client; {floor:.0f}: the same in C"
+    return "talking and listening in turns", f"{daemon:.0f} ms/s of a core", beside, ""
+
+
+def _idle(f: Figures) -> Row:
+    idle = f["idle"]
+    plain = idle["others"]["plain client, connected"]
+    got = f"{idle['cpu_ms_per_s']:.2f} ms/s, {idle['wakeups_per_s']:.1f} wake-ups/s"
+    beside = f"{plain['cpu_ms_per_s']:.1f} ms/s, {plain['wakeups_per_s']:.0f} wake-ups/s: the plainest client"
+    return "idle", got, beside, "1 ms/s"
+
+
+def _start(f: Figures) -> Row:
+    start = f["start"]
+    own = start["pythons"][f["machine"]["python"]]
+    beside = f"{own['bare_s']:.2f} s: Python with asyncio, ssl and numpy"
+    return "from start to READY", f"{start['ready_s']:.2f} s", beside, "0.5 s"
+
+
+def _memory(f: Figures) -> Row:
+    memory = f["memory"]
+    beside = f"{memory['plain_rss_mb']:.0f} MB: the plainest client"
+    got = f"{memory['rss_mb']:.0f} MB, {memory['anon_mb']:.0f} of it its own"
+    return "memory in a conversation", got, beside, "70 MB, 40 of it its own"
+
+
+def _growth(f: Figures) -> Row:
+    return "memory that a day of conversations adds", f"{f['memory']['growth_kb']} kB", "", "1 MB"
+
+
+def _latency(name: str, words: str, promised: str) -> Callable[[Figures], Row]:
+    def row(f: Figures) -> Row:
+        seen = f["latency"][name]
+        return words, f"{seen['p50']:.0f} ms", f"{seen['p99']:.0f} ms at the 99th percentile", promised
+
+    return row
+
+
+ROWS: tuple[Callable[[Figures], Row], ...] = (
+    _talk,
+    _turns,
+    _idle,
+    _start,
+    _memory,
+    _growth,
+    _latency("press_to_first_audio_warm", "press to first audio, microphone warm", "25 ms"),
+    _latency("press_to_first_audio", "press to first audio, session open", "60 ms"),
+    _latency("press_to_silence", "press to silence, in the middle of an answer", "60 ms"),
+    _latency("reply_to_sound", "first audio of an answer to sound", "cushion (60 ms) + 15 ms"),
+)
+
+
+def table(figures: Figures) -> Table:
+    """Return the rows for which there are figures."""
+    rows = []
+    for row in ROWS:
+        try:
+            rows.append(row(figures))
+        except KeyError:
+            continue
+    machine = figures["machine"]
+    note = f"{machine['cores']} cores of {machine['machine']}, Python {machine['python']}; medians."
+    return Table("", ["what", "measured", "beside", "to be at most"], rows, note)
+
+
+def into_readme(figures: Figures, readme: Path) -> None:
+    """Put the table between the README's markers. Raises ValueError when they are not there."""
+    text = readme.read_text()
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"{readme} has no place for the table: a line {BEGIN}, and after it one {END}")
+    body = str(table(figures)).removeprefix("### ").lstrip()
+    readme.write_text(f"{before}{BEGIN}\n\n{body}\n\n{END}{after}")
