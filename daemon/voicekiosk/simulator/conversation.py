@@ -5,36 +5,23 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from voicekiosk.simulator import frames
 from voicekiosk.simulator.agenda import Agenda
 from voicekiosk.simulator.brain import Agent, Answer, Call, Heard, Reason, Result
 from voicekiosk.simulator.configuration import Configuration
-from voicekiosk.simulator.listening import RATE_HZ, Ear, threshold_dbfs, words_of
+from voicekiosk.simulator.listening import RATE_HZ, Ear, Samples, UserTurn, threshold_dbfs, words_of
 from voicekiosk.simulator.scenario import Scenario, draw
 from voicekiosk.simulator.speaker import Channel, Reply, Speaker
 from voicekiosk.simulator.timing import TurnTiming
 from voicekiosk.simulator.toolwork import ToolWork
 from voicekiosk.simulator.voices import Voice
 
-Samples = NDArray[np.int16]
-NOTHING: Samples = np.zeros(0, np.int16)
 CLICK_S = 0.3
 """A candidate with less voice than the least, and this much silence after it, was a click."""
-
-
-@dataclass(slots=True)
-class UserTurn:
-    """A turn between `input.speech.started` and `input.speech.stopped`."""
-
-    item_id: str
-    next_delta: int
-    deltas: int = 0
-    earlier: Samples = field(default_factory=lambda: NOTHING)  # a segment this one continues (S19 b, c)
 
 
 class Conversation:

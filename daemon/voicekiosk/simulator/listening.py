@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 Samples = NDArray[np.int16]
+NOTHING: Samples = np.zeros(0, np.int16)
 RATE_HZ = 24000
 FRAME = 240
 PAD = 10 * FRAME
@@ -17,6 +19,16 @@ PAD = 10 * FRAME
 def threshold_dbfs(vad_threshold: float) -> float:
     """Return the level from which a frame is voiced: 0 is -60 dBFS, 0.5 is -45, 1 is -30."""
     return -60.0 + 30.0 * vad_threshold
+
+
+@dataclass(slots=True)
+class UserTurn:
+    """A turn between `input.speech.started` and `input.speech.stopped`."""
+
+    item_id: str
+    next_delta: int
+    deltas: int = 0
+    earlier: Samples = field(default_factory=lambda: NOTHING)  # a segment this one continues (S19 b, c)
 
 
 class Ear:
