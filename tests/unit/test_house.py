@@ -27,6 +27,8 @@ PURE = {
     "kiosk/events.py",
     "agent/session.py",
     "agent/ladder.py",
+    "agent/tools.py",
+    "agent/toolwork.py",
     "panel/gestures.py",
     "panel/lamp.py",
 }
@@ -82,7 +84,7 @@ def rooms_table() -> dict[str, set[str] | None]:
             allowed = None
         elif may == "nothing of ours":
             allowed = set()
-        elif may == "the six above":
+        elif may == "the seven above":
             allowed = {room for room in table if room != "kiosk"}
         else:
             allowed = set(re.findall(r"`([^`]+)`", may))
@@ -171,6 +173,7 @@ def test_only_the_command_line_prints(module):
         ("audio", "from voicekiosk import panel"),
         ("audio", "import voicekiosk.cli"),
         ("config", "from voicekiosk.mailbox import Mailbox"),
+        ("tools", "from voicekiosk.kiosk import state"),
         ("agent", "def late():\n    from voicekiosk.audio.ring import Ring"),
     ],
 )

@@ -1,0 +1,81 @@
+"""One call of one tool, as `voicekiosk-tool@.service` runs it: `python -m voicekiosk.tools.instance FILE`.
+
+Standard input is the connection to the daemon, both ways. When the daemon goes away, so does the tool.
+"""
+
+import asyncio
+import contextlib
+import socket
+import sys
+from pathlib import Path
+
+import msgspec
+
+from voicekiosk.config.load import load
+from voicekiosk.config.schema import Config
+from voicekiosk.errors import ConfigError
+from voicekiosk.tools.arguments import misfits
+from voicekiosk.tools.command import run_command
+from voicekiosk.tools.isolated import MAX_REPLY_BYTES, Reply, Request
+from voicekiosk.tools.outcome import ToolError, as_json
+
+ASKED_WITHIN_S = 5.0
+
+
+async def serve(connection: socket.socket, file: Path) -> None:
+    """Take one request from the connection, and answer it."""
+    reader, writer = await asyncio.open_connection(sock=connection, limit=1 << 20)
+    try:
+        async with asyncio.timeout(ASKED_WITHIN_S):
+            line = await reader.readline()
+        request = msgspec.json.decode(line, type=Request)
+        work = asyncio.create_task(_answer(request, file))
+        gone = asyncio.create_task(reader.read(1))
+        await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+        gone.cancel()
+        if not work.done():
+            work.cancel()
+            await asyncio.wait({work})
+            return
+        writer.write(work.result())
+        await writer.drain()
+    except (OSError, TimeoutError, ValueError, msgspec.MsgspecError) as error:
+        sys.stderr.write(f"voicekiosk-tool: no request that can be answered: {error}\n")
+    finally:
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+
+async def _answer(request: Request, file: Path) -> bytes:
+    try:
+        value = await _run(request, load(file))
+        as_json(value)
+        reply = Reply(value)
+    except ConfigError:
+        reply = Reply(error=f"{file} cannot be used at the moment; somebody has to run: voicekiosk check")
+    except ToolError as error:
+        reply = Reply(error=str(error))
+    return msgspec.json.encode(reply)[:MAX_REPLY_BYTES] + b"\n"
+
+
+async def _run(request: Request, config: Config) -> object:
+    tool = next((tool for tool in config.tools if tool.name == request.tool and tool.command), None)
+    if tool is None:
+        raise ToolError(f"there is no command called {request.tool[:64]} here")
+    if found := misfits(tool.parameters, request.arguments):
+        raise ToolError("; ".join(found))
+    async with asyncio.timeout(tool.timeout_s):
+        return await run_command(tool.command, request.arguments, tool.name)
+
+
+def main(arguments: list[str]) -> int:
+    """Serve the connection on standard input."""
+    with socket.socket(fileno=0) as connection:
+        connection.setblocking(False)
+        asyncio.run(serve(connection, Path(arguments[0])))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

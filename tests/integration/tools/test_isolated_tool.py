@@ -1,0 +1,148 @@
+"""Tools behind a socket, as systemd starts them: only a name and arguments cross it."""
+
+import asyncio
+import socket
+import sys
+from contextlib import asynccontextmanager
+
+import msgspec
+import pytest
+
+from voicekiosk.tools import instance
+from voicekiosk.tools.isolated import Reply, run_isolated
+from voicekiosk.tools.outcome import ToolError
+
+CONFIG = """
+[[tools]]
+name = "echo"
+description = "d"
+command = ["cat"]
+[[tools]]
+name = "slow"
+description = "d"
+command = ["sh", "-c", "touch {mark}; sleep 60"]
+[[tools]]
+name = "user"
+description = "d"
+command = ["env"]
+parameters = {{ type = "object", properties = {{ n = {{ type = "integer" }} }} }}
+[[tools]]
+name = "clock"
+builtin = "clock"
+"""
+
+
+@asynccontextmanager
+async def behind(tmp_path, text=CONFIG):
+    """A socket that starts an instance for each connection, in a process of its own like systemd does."""
+    file = tmp_path / "config.toml"
+    file.write_text(text.format(mark=tmp_path / "mark"))
+    path = str(tmp_path / "tool.sock")
+    started = []
+
+    async def accept():
+        loop = asyncio.get_running_loop()
+        while True:
+            connection, _ = await loop.sock_accept(listening)
+            command = [sys.executable, "-m", "voicekiosk.tools.instance", str(file)]
+            started.append(await asyncio.create_subprocess_exec(*command, stdin=connection))
+            connection.close()
+
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(path)
+    listening.listen()
+    listening.setblocking(False)
+    task = asyncio.create_task(accept())
+    try:
+        yield path, started
+    finally:
+        task.cancel()
+        listening.close()
+        for process in started:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+
+
+@pytest.fixture(autouse=True)
+def find_the_package(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", "daemon")
+
+
+async def run(path, arguments, name):
+    async with asyncio.timeout(30):
+        return await run_isolated(path, arguments, name)
+
+
+async def test_a_call_goes_there_and_its_value_comes_back(tmp_path):
+    async with behind(tmp_path) as (path, _):
+        assert await run(path, {"city": "Utrecht"}, "echo") == {"city": "Utrecht"}
+
+
+async def test_only_commands_of_the_file_can_be_run_and_only_with_fitting_arguments(tmp_path):
+    async with behind(tmp_path) as (path, _):
+        for name in ("rm", "clock", "../echo"):
+            with pytest.raises(ToolError, match="there is no command called"):
+                await run(path, {}, name)
+        with pytest.raises(ToolError, match="n must be of type integer"):
+            await run(path, {"n": "x"}, "user")
+
+
+async def test_when_the_daemon_goes_away_the_tool_ends(tmp_path):
+    async with behind(tmp_path) as (path, started):
+        task = asyncio.create_task(run(path, {}, "slow"))
+        async with asyncio.timeout(30):
+            while not (tmp_path / "mark").exists():
+                await asyncio.sleep(0.02)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        async with asyncio.timeout(30):
+            assert await started[0].wait() == 0
+
+
+async def test_a_configuration_that_cannot_be_used_is_said(tmp_path):
+    async with behind(tmp_path, "nonsense\n") as (path, _):
+        with pytest.raises(ToolError, match="voicekiosk check"):
+            await run(path, {}, "echo")
+
+
+async def test_a_socket_that_nobody_serves_is_said(tmp_path):
+    with pytest.raises(ToolError, match=r"is voicekiosk-tool\.socket running"):
+        await run(str(tmp_path / "nothing.sock"), {}, "echo")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"", b"rubbish\n", b"{\n", b'{"error": 3}\n', b"x" * 1_000_000],
+    ids=["nothing", "rubbish", "half", "wrong", "endless"],
+)
+async def test_an_instance_that_answers_rubbish_is_an_error(tmp_path, answer):
+    async def serve(reader, writer):
+        await reader.readline()
+        writer.write(answer)
+        writer.close()
+
+    path = str(tmp_path / "tool.sock")
+    server = await asyncio.start_unix_server(serve, path)
+    with pytest.raises(ToolError, match="without an answer"):
+        await run(path, {}, "echo")
+    server.close()
+
+
+@pytest.mark.parametrize("request_", [b"rubbish\n", b"{}\n", b"", b"\xff\n"])
+async def test_a_request_that_is_none_ends_quietly(tmp_path, request_, capsys):
+    ours, theirs = socket.socketpair()
+    ours.sendall(request_)
+    ours.shutdown(socket.SHUT_WR)
+    theirs.setblocking(False)
+    async with asyncio.timeout(10):
+        await instance.serve(theirs, tmp_path / "config.toml")
+    ours.settimeout(5)
+    assert ours.recv(100) == b""
+    assert "no request" in capsys.readouterr().err
+    ours.close()
+
+
+def test_a_reply_is_one_line():
+    assert b"\n" not in msgspec.json.encode(Reply("two\nlines"))
