@@ -28,9 +28,9 @@ def judge_choice(direction: Direction, choice: Choice, cards: Collection[Card]) 
         return failure(link, choice.problem, f"name one that is there in {direction.setting}.device")
     able = [card for card in cards if card.devices(direction)]
     if choice.setting == "auto" and not able:
-        return failure(
+        return warning(
             link,
-            f"no sound card here can {direction.verb}",
+            f'no sound card here can {direction.verb}; ALSA\'s own "default" is tried, if there is one',
             "plug one in; a running kiosk takes it by itself. An I2S board needs its dtoverlay",
         )
     text = f'"{choice.setting}" is {choice.pcm_name}'
