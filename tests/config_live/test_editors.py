@@ -6,13 +6,16 @@ says what is wrong. The daemon is the real one, started as `voicekiosk run`.
 
 import os
 import pty
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+
 from tests.config_live.conftest import text, tiny_disk
 from tests.rigs.daemon_process import PATIENCE_S, DaemonProcess
 
@@ -269,6 +272,20 @@ def test_something_else_in_the_place_of_the_file(kiosk: DaemonProcess, file: Pat
             file.symlink_to("/dev/zero")
     kiosk.not_taken()
     assert kiosk.status()["name"] == "before"
+
+
+# --- by hand -----------------------------------------------------------------------------------
+
+
+def test_a_hang_up_signal_is_a_reload_that_systemd_hears_begin_and_end(kiosk: DaemonProcess, file: Path):
+    for content in (text("after"), "[kiosk\n"):
+        file.write_text(content)
+        before = len(kiosk.told)
+        kiosk.process.send_signal(signal.SIGHUP)
+        kiosk.until(lambda start=before: any("READY=1" in line for line in kiosk.told[start:]), "the end")  # type: ignore[misc]
+        told = "\n".join(kiosk.told[before:])
+        assert re.search(r"RELOADING=1\nMONOTONIC_USEC=\d+\n(.*\n)*READY=1", told)
+        assert kiosk.status()["name"] == "after"
 
 
 # --- over a restart ----------------------------------------------------------------------------

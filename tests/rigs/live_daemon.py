@@ -15,7 +15,6 @@ from typing import Any, Self
 
 from tests.rigs.control import RawClient
 from tests.rigs.live_audio import CARDS, LiveParts, LiveWorld
-
 from voicekiosk.config.last_good import LastGood
 from voicekiosk.config.live import LiveConfig
 from voicekiosk.kiosk.conductor import Conductor
@@ -80,7 +79,7 @@ class LiveDaemon:
         """Wait until the condition holds."""
         try:
             async with asyncio.timeout(PATIENCE_S):
-                while not condition():  # noqa: ASYNC110 - conditions of any kind
+                while not condition():
                     await asyncio.sleep(0.01)
         except TimeoutError:
             raise AssertionError(f"never happened: {what}") from None

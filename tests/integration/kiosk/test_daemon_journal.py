@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.rigs.live_daemon import KEY, LiveDaemon, journal_in_memory
 
+from tests.rigs.live_daemon import KEY, LiveDaemon, journal_in_memory
 from voicekiosk.kiosk.events import Fault
 from voicekiosk.kiosk.state import Link, Turn
 from voicekiosk.service import journal
+from voicekiosk.service.redact import REDACTOR
 from voicekiosk.simulator import Settings, Simulator
 
 PROMPT = "a prompt that only the service should read"
@@ -97,6 +98,7 @@ async def test_at_debug_no_key_no_token_no_audio_and_no_word_of_anybody_is_logge
     log = "\n".join(everything.lines)
     assert "session" in log
     assert tokens
+    assert [REDACTOR.mask(token) for token in tokens] == ["<hidden>"] * len(tokens)
     for secret in (KEY, *tokens, base64.b64encode(KEY.encode()).decode(), PROMPT):
         assert secret not in log
         assert secret not in written.getvalue()

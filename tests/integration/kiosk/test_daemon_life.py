@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.rigs.daemon_process import PATIENCE_S, ROOT, DaemonProcess
 from tests.rigs.scripted_agent import READY, Peer, ScriptedAgent
-
 from voicekiosk.simulator import Settings, Simulator
 
 LIMIT_S = 3.0

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.rigs.daemon_process import DaemonProcess
 from tests.rigs.live_audio import CARDS
 
