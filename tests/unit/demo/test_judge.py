@@ -1,13 +1,10 @@
 """The demo's verdict on made-up recordings: right when all is well, and not otherwise."""
 
 import base64
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[3] / "scripts"))
 
 from demolib import judge, report
 from demolib.clips import Clip

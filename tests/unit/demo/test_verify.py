@@ -1,14 +1,9 @@
 """The demo's verification must be able to fail: each damage that a record can have is found and counted."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-sys.path.insert(0, str(Path(__file__).parents[3] / "scripts"))
 
 from demolib import verify
 
