@@ -144,6 +144,9 @@ class FakeAgent:
         self.calls.append(("create", instructions))
         return True
 
+    def be_patient(self, patient):
+        self.calls.append(("patient", patient))
+
     def discard_reply(self):
         self.calls.append("discard")
 

@@ -5,17 +5,21 @@ import logging
 import random
 import time
 from collections.abc import Callable
+from datetime import datetime
+from functools import partial
 
 from voicekiosk.agent import events
-from voicekiosk.agent.dial import LinkError, Resolver
+from voicekiosk.agent.dial import LinkError
+from voicekiosk.agent.dialler import Dialler
 from voicekiosk.agent.events import AgentEvent, Cause
 from voicekiosk.agent.facts import LinkFacts, LinkState
 from voicekiosk.agent.failures import Failure, Remedy
 from voicekiosk.agent.ladder import Ladder
 from voicekiosk.agent.lead import Lead
 from voicekiosk.agent.link import CLOSE_TIMEOUT_S, Link
-from voicekiosk.agent.opening import Progress, Target, checked_key, host_name, open_within, warm_up
+from voicekiosk.agent.opening import host_name, warm_up
 from voicekiosk.agent.outputs import Attempt, Close, Note, Outputs, Send
+from voicekiosk.agent.prompts import for_now
 from voicekiosk.agent.session import Session
 from voicekiosk.agent.snapshot import Snapshot
 from voicekiosk.config.schema import Config
@@ -45,7 +49,7 @@ class AgentClient:
         self._rng = rng or random.Random()  # noqa: S311  # spreads reconnects, guards nothing
         self._session = Session(config, hide)
         self._ladder = self._new_ladder()
-        self._resolver = Resolver()
+        self._dialler = Dialler(credential, hide)
         self._lead = Lead()
         self._link: Link | None = None
         self._task: asyncio.Task[None] | None = None
@@ -133,6 +137,10 @@ class AgentClient:
         """Answer a `ToolCalled`; `text` is JSON. It is sent when the rules allow it (protocol §7.2)."""
         self._apply(self._session.answer(call_id, epoch, text, self._now_s(), is_error=is_error))
 
+    def be_patient(self, patient: bool) -> None:
+        """Have the service wait longer for the visitor's answer, or as configured again."""
+        self._apply(self._session.be_patient(patient))
+
     def discard_reply(self) -> None:
         """Throw away the audio of the present reply."""
         self._session.discard_reply()
@@ -157,7 +165,7 @@ class AgentClient:
         self._config = config
         self._refusal = None
         self._ladder = self._new_ladder()
-        self._apply(self._session.reconfigure(config))
+        self._apply(self._session.reconfigure(self._for_now()))
 
     def snapshot(self, reply_id: str = "", played_samples: int = 0) -> Snapshot | None:
         """Return what another process needs to go on, with a reply as far as it was heard."""
@@ -197,6 +205,7 @@ class AgentClient:
 
     async def _run(self) -> None:
         while True:
+            self._session.reconfigure(self._for_now())
             self._session.begin(*self._taken_up)
             self._taken_up = (None, 0.0)
             self._failure = None
@@ -219,26 +228,20 @@ class AgentClient:
                 outcome = await self._attempt()
             except Exception:
                 log.exception("an attempt at a session broke")
-                outcome = Failure(
-                    Cause.SERVER, Remedy.LATER, "internal", "an internal error; see the journal"
-                )
+                detail = "an internal error; see the journal"
+                outcome = Failure(Cause.SERVER, Remedy.LATER, "internal", detail)
             if isinstance(outcome, events.Ended):
                 return outcome
             if self._ending.is_set():
                 break
-            self._failure = outcome
+            self._failure = outcome = self._dialler.judged(self._config, outcome)
             if outcome.remedy is Remedy.STOP:
                 return self._refuse(outcome)
             now_s = self._now_s()
             pause_s = self._ladder.failed(outcome, now_s, lived_s=self._session.lived_s)
             self._retry_at_s = now_s + pause_s
             self._enter(LinkState.WAITING)
-            log.debug(
-                "no session (%s): %s; next attempt in %.1f s",
-                outcome.cause,
-                outcome.detail,
-                pause_s,
-            )
+            log.debug("no session: %s; next attempt in %.1f s", outcome.detail, pause_s)
             self._nudged.clear()
             self._emit(events.Dropped(outcome.cause, outcome.detail, pause_s))
             await _happens(self._nudged, pause_s)
@@ -274,28 +277,20 @@ class AgentClient:
         return outcome
 
     async def _connect(self, attempt: Attempt, limit_s: float) -> Link:
-        target = Target.of(self._config)
-        credential = attempt.token or checked_key(self._credential())
-        link = Link(
-            target.uri,
-            credential,
+        self._abandon.clear()
+        if self._ending.is_set():
+            self._abandon.set()
+        make = partial(
+            Link,
             on_text=self._received,
             on_binary=self._received_binary,
             on_proven=self._proven,
             dead_after_s=self._config.network.dead_after_s,
         )
-        progress = Progress()
-        self._abandon.clear()
-        if self._ending.is_set():
-            self._abandon.set()
-        if await open_within(limit_s, target, self._resolver, link, progress, abandon=self._abandon):
-            return link
-        if self._abandon.is_set():
-            failure = Failure(Cause.NO_ROUTE, Remedy.FRESH, "abandoned", "the attempt was given up")
-            raise LinkError(failure)
-        self._ladder.timed_out()
-        detail = f"{target.host} did not answer within {limit_s:.1f} s ({progress.stage})"
-        raise LinkError(Failure(progress.cause, Remedy.AGAIN, "timeout", detail))
+        timed_out = self._ladder.timed_out
+        return await self._dialler.dial(
+            self._config, attempt, make, limit_s=limit_s, abandon=self._abandon, timed_out=timed_out
+        )
 
     # What the link says
 
@@ -386,6 +381,9 @@ class AgentClient:
         return Ladder(
             backoff_max_s=network.backoff_max_s, connect_timeout_s=network.connect_timeout_s, rng=self._rng
         )
+
+    def _for_now(self) -> Config:
+        return for_now(self._config, datetime.now().astimezone())
 
     @staticmethod
     def _now_s() -> float:

@@ -19,7 +19,7 @@ from voicekiosk.agent.facts import Ending
 from voicekiosk.agent.failures import Failure, Remedy, of_close, of_error
 from voicekiosk.agent.memory import Memory
 from voicekiosk.agent.outputs import Attempt, Close, Note, Outputs, Send
-from voicekiosk.agent.settings import changed_settings, first_settings
+from voicekiosk.agent.settings import changed_settings, first_settings, pause_settings
 from voicekiosk.agent.snapshot import Snapshot
 from voicekiosk.agent.tools import Tools
 from voicekiosk.agent.turns import Turns
@@ -263,8 +263,15 @@ class Session:
 
     def answer(self, call_id: str, epoch: int, text: str, now_s: float, *, is_error: bool) -> Outputs:
         """Answer a `ToolCalled` with JSON text, once the rules allow it; a void call is not answered."""
-        frames = self._tools.answer(call_id, epoch, text, now_s, is_error=is_error)
-        return _sent(frames) if self.ready else ()
+        if not self.ready:
+            # Should the session be resumed, it is told that its tools were cancelled.
+            return ()
+        return _sent(self._tools.answer(call_id, epoch, text, now_s, is_error=is_error))
+
+    def be_patient(self, patient: bool) -> Outputs:
+        """Have the service wait longer for the end of a turn, or as configured again."""
+        settings = pause_settings(self._config, patient=patient)
+        return (Send(wire.encode_update(settings)),) if self.ready else ()
 
     def discard_reply(self) -> None:
         """Throw away audio until the next `reply.started`; the service cannot be told (protocol 6.5)."""

@@ -9,6 +9,7 @@ from typing import Any
 from voicekiosk.agent.tools import described
 from voicekiosk.config import schema
 
+SCHEMA_MIN_SILENCE_MS, SCHEMA_MAX_SILENCE_MS = 1000, 3000
 PCM_24_KHZ = {"encoding": "audio/pcm", "sample_rate": 24000}
 
 
@@ -82,6 +83,26 @@ def _mutable(agent: schema.Agent) -> dict[str, Any]:
         "input.turn_detection.interruption_delay": turn.interruption_delay_ms,
         "output.volume": agent.volume,
     }
+
+
+def pause_settings(config: schema.Config, *, patient: bool) -> dict[str, Any]:
+    """Give the turn detection that waits longer for an answer, or the configured one again.
+
+    A value cannot be unset in a session (protocol 2.1): without one in the configuration the service goes
+    back to the defaults of its schema, not to its own adaptation.
+    """
+    turn, patience = config.agent.turn_detection, config.patience
+    low = patience.min_silence_ms if patient else turn.min_silence_ms or SCHEMA_MIN_SILENCE_MS
+    high = patience.max_silence_ms if patient else turn.max_silence_ms or SCHEMA_MAX_SILENCE_MS
+    # What is set beside it goes along: nobody knows whether the service merges or replaces the table.
+    table = {
+        "min_silence": min(low, high - 1),
+        "max_silence": high,
+        "vad_threshold": turn.vad_threshold,
+        "interrupt_response": None if turn.interrupt_response else False,
+        "interruption_delay": turn.interruption_delay_ms,
+    }
+    return {"input": {"turn_detection": {key: value for key, value in table.items() if value is not None}}}
 
 
 def _nested(flat: dict[str, Any]) -> dict[str, Any]:

@@ -32,7 +32,9 @@ EFFECTS: dict[str, Effect] = {
     "kiosk.place": Effect.AT_ONCE,
     "agent.region": Effect.RECONNECT,
     "agent.url": Effect.RECONNECT,
+    "agent.token_command": Effect.RECONNECT,
     "agent.agent_id": Effect.RECONNECT,
+    "agent.persona": Effect.RECONNECT,
     "agent.system_prompt": Effect.SESSION,
     "agent.greeting": Effect.RECONNECT,
     "agent.voice": Effect.RECONNECT,
@@ -43,11 +45,13 @@ EFFECTS: dict[str, Effect] = {
     "agent.keyterms": Effect.SESSION,
     "agent.voice_focus": Effect.RECONNECT,
     "agent.tool_results": Effect.AT_ONCE,
+    "agent.preset": Effect.RECONNECT,
     "agent.turn_detection.vad_threshold": Effect.SESSION,
     "agent.turn_detection.min_silence_ms": Effect.SESSION,
     "agent.turn_detection.max_silence_ms": Effect.SESSION,
     "agent.turn_detection.interrupt_response": Effect.SESSION,
     "agent.turn_detection.interruption_delay_ms": Effect.SESSION,
+    "persona": Effect.RECONNECT,
     "audio.capture.device": Effect.MICROPHONE,
     "audio.capture.rate_hz": Effect.MICROPHONE,
     "audio.capture.format": Effect.MICROPHONE,
@@ -93,6 +97,9 @@ EFFECTS: dict[str, Effect] = {
     "conversation.keep_question_s": Effect.AT_ONCE,
     "conversation.connect": Effect.AT_ONCE,
     "conversation.still_working_s": Effect.AT_ONCE,
+    "patience.enabled": Effect.AT_ONCE,
+    "patience.min_silence_ms": Effect.AT_ONCE,
+    "patience.max_silence_ms": Effect.AT_ONCE,
     "money.price_per_hour": Effect.AT_ONCE,
     "money.currency": Effect.AT_ONCE,
     "money.daily_cap": Effect.AT_ONCE,
@@ -195,7 +202,9 @@ def _compare(table: model.Table, old: Any, new: Any, path: tuple[str, ...]) -> I
 
 
 def _plain(value: Any) -> Any:
-    """Return tables of an array as plain data, without the keys that are not set."""
+    """Return tables without fixed names as plain data, without the keys that are not set."""
+    if isinstance(value, dict):
+        return {name: _plain((item,))[0] for name, item in value.items()}
     if isinstance(value, tuple) and any(isinstance(item, msgspec.Struct) for item in value):
         return tuple({k: v for k, v in msgspec.to_builtins(item).items() if v is not None} for item in value)
     return value

@@ -2,13 +2,14 @@
 
 import os.path
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import msgspec
 
 from voicekiosk.config import tool_rules, wording
+from voicekiosk.config.persona import agent_of
 from voicekiosk.config.positions import Path
 from voicekiosk.config.problems import Finding, Severity
 from voicekiosk.config.schema import Agent, Config, TurnDetection
@@ -48,6 +49,8 @@ _PERSONA = (
     "keyterms",
     "voice_focus",
     "turn_detection",
+    "persona",
+    "preset",
 )
 # The service's own longest silence (protocol §6), in force where only the shorter one is set.
 _DEFAULT_MAX_SILENCE_MS = 3000
@@ -56,7 +59,9 @@ _DEFAULT_MAX_SILENCE_MS = 3000
 def findings(config: Config, is_file: Callable[[str], bool] = os.path.isfile) -> Iterator[Finding]:
     """Yield what is wrong with the combination of values; `is_file` looks whether a path is a file."""
     yield from _agent(config.agent)
-    yield from _turn_detection(config.agent.turn_detection)
+    yield from _turn_detection(agent_of(config).turn_detection)
+    yield from _personas(config)
+    yield from _patience(config)
     yield from _capture(config)
     yield from _playback(config)
     yield from _pins(config)
@@ -90,15 +95,25 @@ def _agent(agent: Agent) -> Iterator[Finding]:
                     "expected no persona beside agent_id, got one",
                     "the stored agent brings its own: remove this key, or agent_id",
                 )
+    if agent.token_command and not agent.token_command[0].startswith("/"):
+        yield Finding(
+            path=("agent", "token_command", 0),
+            message=f"expected a program by its path from /, got {wording.got(agent.token_command[0])}",
+            hint='there is no shell: one word each, such as ["/usr/local/bin/token", "--kiosk"]',
+        )
     if agent.url and agent.region != "default":
         yield _error("agent.url", "expected either url or region, got both", "remove one of them")
     if agent.url:
         yield from _url("agent.url", agent.url)
-    for index, code in enumerate(agent.language_codes):
+    yield from _languages(agent.language_codes, ("agent", "language_codes"))
+
+
+def _languages(codes: Iterable[str], path: Path) -> Iterator[Finding]:
+    for index, code in enumerate(codes):
         if code not in LANGUAGES.values():
             known = LANGUAGES.get(code.lower()) or wording.nearest(code.partition("-")[0], LANGUAGES.values())
             yield Finding(
-                path=("agent", "language_codes", index),
+                path=(*path, index),
                 message=f"expected one of {' '.join(LANGUAGES.values())}, got {wording.got(code)}",
                 hint=wording.did_you_mean([wording.quoted(known)]) if known else "",
                 severity=Severity.WARNING,
@@ -139,6 +154,29 @@ def _turn_detection(turn: TurnDetection) -> Iterator[Finding]:
             key,
             f"expected less than the service's max_silence of {_DEFAULT_MAX_SILENCE_MS}, got {low}",
             "set max_silence_ms as well",
+        )
+
+
+def _personas(config: Config) -> Iterator[Finding]:
+    chosen = config.agent.persona
+    if chosen and chosen not in config.persona:
+        meant = wording.nearest(chosen, config.persona)
+        yield _error(
+            "agent.persona",
+            f"expected the name of a [persona.NAME], got {wording.got(chosen)}",
+            wording.did_you_mean([wording.quoted(meant)]) if meant else f"add a table [persona.{chosen}]",
+        )
+    for name, persona in config.persona.items():
+        yield from _languages(persona.language_codes or (), ("persona", name, "language_codes"))
+
+
+def _patience(config: Config) -> Iterator[Finding]:
+    patience = config.patience
+    if patience.min_silence_ms >= patience.max_silence_ms:
+        yield _error(
+            "patience.min_silence_ms",
+            f"expected less than max_silence_ms ({patience.max_silence_ms}), got {patience.min_silence_ms}",
+            cause="patience.max_silence_ms",
         )
 
 

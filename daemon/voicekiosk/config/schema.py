@@ -21,7 +21,7 @@ class Kiosk(Table, frozen=True):
     """Who and where this kiosk is."""
 
     name: Annotated[str, Meta(description="name of this kiosk, shown in status and the journal")] = "kiosk"
-    place: Annotated[str, Meta(description="where it stands, shown in status")] = ""
+    place: Annotated[str, Meta(description="where it stands, shown in status; {place} in prompts")] = ""
 
 
 class TurnDetection(Table, frozen=True):
@@ -52,6 +52,12 @@ class TurnDetection(Table, frozen=True):
     ] = None
 
 
+Preset = Literal["", "snappy", "patient", "noisy", "no-interruptions"]
+Voice = Annotated[str, Meta(max_length=100)]
+LanguageCodes = tuple[str, ...]
+Keyterms = tuple[Annotated[str, Meta(min_length=1, max_length=50)], ...]
+
+
 class Agent(Table, frozen=True):
     """The voice agent service: where it is, who it is, how it speaks and listens."""
 
@@ -62,13 +68,21 @@ class Agent(Table, frozen=True):
     url: Annotated[
         str, Meta(description="full WebSocket address instead of a region, for the simulator or a proxy")
     ] = ""
+    token_command: Annotated[
+        tuple[str, ...],
+        Meta(description="program that prints a temporary token, run at each connection; empty: the API key"),
+    ] = ()
     agent_id: Annotated[
         str,
         Meta(description="use an agent stored at the service; then no other key of its persona may be set"),
     ] = ""
-    system_prompt: Annotated[str, Meta(description="who the agent is and how it should answer")] = (
-        "You are a friendly guide at a kiosk. Answer in two sentences at most, in the visitor's language."
-    )
+    persona: Annotated[
+        str, Meta(description="the [persona.NAME] that is laid over these keys; empty: none")
+    ] = ""
+    system_prompt: Annotated[
+        str,
+        Meta(description="who the agent is and how it answers; {date} {time} {place} {name} are filled in"),
+    ] = "You are a friendly guide at a kiosk. Answer in two sentences at most, in the visitor's language."
     greeting: Annotated[str, Meta(description="spoken when a conversation starts; empty for none")] = ""
     voice: Annotated[str, Meta(description="voice of the agent; empty for the service's own choice")] = "alba"
     volume: Annotated[Percent | None, Meta(description="loudness the service speaks at", examples=[100])] = (
@@ -82,10 +96,10 @@ class Agent(Table, frozen=True):
         str, Meta(max_length=1750, description="a hint for the recogniser: what people will talk about")
     ] = ""
     language_codes: Annotated[
-        tuple[str, ...], Meta(description='languages to expect, such as ["en", "de"]; empty for automatic')
+        LanguageCodes, Meta(description='languages to expect, such as ["en", "de"]; empty for automatic')
     ] = ()
     keyterms: Annotated[
-        tuple[Annotated[str, Meta(min_length=1, max_length=50)], ...],
+        Keyterms,
         Meta(max_length=100, description="names the recogniser should know, at most 100 of 50 characters"),
     ] = ()
     voice_focus: Annotated[
@@ -96,6 +110,9 @@ class Agent(Table, frozen=True):
         Literal["after_reply", "at_once"],
         Meta(description="send a tool's result when the agent has finished its sentence, or at once"),
     ] = "after_reply"
+    preset: Annotated[
+        Preset, Meta(description="turn detection for a kind of place; keys of [agent.turn_detection] win")
+    ] = ""
     turn_detection: Annotated[
         TurnDetection, Meta(description="when the service decides that somebody has finished speaking")
     ] = field(default_factory=TurnDetection)
@@ -159,6 +176,53 @@ class Conversation(Table, frozen=True):
             description="with a tool in hold mode: say each time after so long that it still runs; 0: never",
         ),
     ] = 10.0
+
+
+class Persona(Table, frozen=True):
+    """Another speaker: what is set here replaces the same key of [agent]."""
+
+    system_prompt: Annotated[
+        str | None,
+        Meta(
+            description="who the agent is and how it should answer",
+            examples=["You are the museum's oldest clock."],
+        ),
+    ] = None
+    greeting: Annotated[
+        str | None, Meta(description="spoken when a conversation starts", examples=["Tick, tock. Good day!"])
+    ] = None
+    voice: Annotated[str | None, Meta(description="voice of the agent", examples=["alba"])] = None
+    volume: Annotated[Percent | None, Meta(description="loudness the service speaks at", examples=[100])] = (
+        None
+    )
+    transcription_prompt: Annotated[
+        Annotated[str, Meta(max_length=1750)] | None,
+        Meta(description="a hint for the recogniser", examples=["Questions about old clocks."]),
+    ] = None
+    language_codes: Annotated[
+        LanguageCodes | None, Meta(description="languages to expect", examples=[["en"]])
+    ] = None
+    keyterms: Annotated[
+        Annotated[Keyterms, Meta(max_length=100)] | None,
+        Meta(description="names the recogniser should know", examples=[["Huygens"]]),
+    ] = None
+    preset: Annotated[
+        Preset | None, Meta(description="turn detection for a kind of place", examples=["patient"])
+    ] = None
+
+
+class Patience(Table, frozen=True):
+    """More time to answer when the agent has asked something. Read docs/personas.md before."""
+
+    enabled: Annotated[
+        bool, Meta(description="wait longer after a question; switches the service's own adaptation off")
+    ] = False
+    min_silence_ms: Annotated[
+        SilenceMs, Meta(description="after a question: silence before a confident end of turn")
+    ] = 1500
+    max_silence_ms: Annotated[
+        SilenceMs, Meta(description="after a question: silence that ends the turn anyway")
+    ] = 5000
 
 
 class Money(Table, frozen=True):
@@ -269,11 +333,17 @@ class Config(Table, frozen=True):
 
     kiosk: Annotated[Kiosk, Meta(description="who and where this kiosk is")] = field(default_factory=Kiosk)
     agent: Annotated[Agent, Meta(description="the voice agent service")] = field(default_factory=Agent)
+    persona: Annotated[dict[str, Persona], Meta(description="speakers to choose from")] = field(
+        default_factory=dict
+    )
     audio: Annotated[Audio, Meta(description="microphone and loudspeaker")] = field(default_factory=Audio)
     panel: Annotated[Panel, Meta(description="button and lamp")] = field(default_factory=Panel)
     conversation: Annotated[
         Conversation, Meta(description="how long each part of a conversation may take")
     ] = field(default_factory=Conversation)
+    patience: Annotated[Patience, Meta(description="more time to answer a question")] = field(
+        default_factory=Patience
+    )
     money: Annotated[Money, Meta(description="what talking costs")] = field(default_factory=Money)
     network: Annotated[Network, Meta(description="the way to the service")] = field(default_factory=Network)
     sounds: Annotated[Sounds, Meta(description="what the kiosk says by itself")] = field(

@@ -1,5 +1,6 @@
 """Compare a parsed document with the schema and find everything that does not fit, not only the first."""
 
+import difflib
 from collections.abc import Iterator
 from typing import Any
 
@@ -59,7 +60,9 @@ class _Walk:
 
     def unknown(self, table: model.Table, name: str, value: Any, path: Path) -> Finding:
         is_table = isinstance(value, dict)
-        if names_a_secret(name) and not is_table:
+        # A key of ours whose name sounds like a secret (token_command) may be mistyped as well.
+        typo = difflib.get_close_matches(name, list(filter(names_a_secret, table.fields)), cutoff=0.8)
+        if names_a_secret(name) and not is_table and not typo:
             message, hint = "expected no secret in this file, got one (hidden)", WHERE_THE_KEY_GOES
         else:
             message = f"expected a known {'table' if is_table else 'key'}, got {wording.quoted(masked(name))}"
@@ -99,5 +102,6 @@ def _known(table: model.Table, path: tuple[str, ...]) -> Iterator[tuple[tuple[st
     for name, field in table.fields.items():
         inner = model.inner_table(field.kind)
         yield (*path, name), inner is not None
-        if inner is not None:
+        if inner is not None and not isinstance(field.kind, model.Named):
+            # Under a name of the owner's choice there is no place to point to.
             yield from _known(inner, (*path, name))

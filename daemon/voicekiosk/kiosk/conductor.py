@@ -257,6 +257,8 @@ class Conductor:
                 parts.agent.discard_reply()
             case kiosk.CreateReply(instructions):
                 parts.agent.create_reply(instructions)
+            case kiosk.SetPatience(on):
+                parts.agent.be_patient(on)
             case kiosk.RenewSession():
                 parts.agent.renew("the service does not notice loud speech")
             case kiosk.ConnectNow():

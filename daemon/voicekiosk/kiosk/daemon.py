@@ -80,10 +80,10 @@ class Daemon:
         self.conductor.observe = self._observe
         self.conductor.start(loop)
         self._routes.start(loop)
-        if self.credential.key is None:
+        if not self._may_connect():
             logger.warning("%s", self.credential.problem)
             self.conductor.dispatch(kiosk.Failed(Fault.KEY))
-        self._handover.start(loop, welcome=self.credential.key is not None)
+        self._handover.start(loop, welcome=self._may_connect())
         self.till.start(loop)
         self.keeper.start(loop)
         self.conductor.dispatch(kiosk.LookForDevices())
@@ -124,9 +124,10 @@ class Daemon:
         """Take the settings that nobody else does."""
         journal.configure(accepted.config.log.level)
         self._chronicle.transcripts = accepted.config.log.transcripts
-        if Effect.RECONNECT in accepted.changes.effects and self.credential.key is not None:
-            # The key may be good for another address.
-            self.conductor.dispatch(kiosk.Fixed(Fault.KEY))
+        if Effect.RECONNECT in accepted.changes.effects:
+            # The key may be good for another address, and there may be a command instead of one.
+            may = self.credential.key is not None or bool(accepted.config.agent.token_command)
+            self.conductor.dispatch((kiosk.Fixed if may else kiosk.Failed)(Fault.KEY))
 
     def tell(self, level: int, text: str) -> None:
         """Say something about the configuration."""
@@ -137,6 +138,9 @@ class Daemon:
         return self._operator.reason(state)
 
     # --- inside --------------------------------------------------------------------------------
+
+    def _may_connect(self) -> bool:
+        return self.credential.key is not None or bool(self.conductor.config.agent.token_command)
 
     def _key(self) -> str | None:
         return self.credential.key

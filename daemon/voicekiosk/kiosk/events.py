@@ -242,6 +242,13 @@ class RetryDevices:
 
 
 @dataclass(frozen=True, slots=True)
+class SetPatience:
+    """Have the service wait longer for the end of what the visitor says, or as configured again."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
 class PlaySound:
     """Let the visitor hear a sign."""
 
@@ -281,5 +288,6 @@ Effect = (
     | RenewSession
     | ConnectNow
     | RetryDevices
+    | SetPatience
     | PlaySound
 )

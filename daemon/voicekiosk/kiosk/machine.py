@@ -11,7 +11,7 @@ from typing import assert_never
 
 from voicekiosk.agent import events as agent
 from voicekiosk.audio import events as audio
-from voicekiosk.kiosk import links, turns
+from voicekiosk.kiosk import links, patience, turns
 from voicekiosk.kiosk.events import (
     AudioArrived,
     CancelUtterance,
@@ -52,6 +52,7 @@ def step(state: State, event: AnyEvent, now_s: float, rules: Rules) -> tuple[Sta
     """Give the state after `event`, and what has to be done, in order."""
     effects: list[Effect] = []
     state = _decide(state, event, now_s, rules, effects.append)
+    state = patience.decide(state, event, rules, effects.append)
     return _settle(state, now_s, rules), tuple(effects)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
+from voicekiosk.config.persona import agent_of
 from voicekiosk.config.schema import Config
 from voicekiosk.kiosk.events import Fault
 from voicekiosk.panel.lamp import Sign
@@ -77,11 +78,12 @@ class Rules:
     connect_on_boot: bool = False
     warm: bool = False
     greets: bool = False
+    patience: bool = False
 
     @classmethod
     def of(cls, config: Config) -> "Rules":
         """Take the rules out of a configuration."""
-        talk, agent = config.conversation, config.agent
+        talk, agent = config.conversation, agent_of(config)
         nudge_after_s = talk.nudge_after_s
         if nudge_after_s is None:
             nudge_after_s = NUDGE_AFTER_S[agent.transcription_mode]
@@ -99,6 +101,7 @@ class Rules:
             connect_on_boot=talk.connect == "on_boot",
             warm=config.audio.capture.warm,
             greets=bool(agent.greeting),
+            patience=config.patience.enabled,
         )
 
 
@@ -160,6 +163,10 @@ class State:
     microphone_open: bool = False
     microphone_silent: bool = False
     """The microphone gives the same sample all the time; a fault only where somebody was to be heard."""
+    asked: bool = False
+    """What the agent has said so far of its latest reply ends with a question."""
+    patient: bool = False
+    """The service was told to wait longer for the answer to one."""
     sayings: tuple[str, ...] = ()
     """What the operator wants said as soon as the link is ready."""
 

@@ -441,6 +441,8 @@ def test_no_bytes_at_all_make_the_check_fail(raw: bytes) -> None:
 @given(st.data())
 def test_a_typo_in_any_key_finds_the_key(data: st.DataObject) -> None:
     keys = [k for k in model.every_key() if len(k.rpartition(".")[2]) >= 6 and not k.startswith("tools.")]
+    # As near to its neighbour `channel`.
+    keys.remove("audio.capture.channels")
     key = data.draw(st.sampled_from(keys))
     table, _, name = key.rpartition(".")
     cut = data.draw(st.integers(1, len(name) - 2))

@@ -1,0 +1,27 @@
+"""Who speaks, and when a turn is over: the persona laid over `[agent]`, the preset below its keys."""
+
+from typing import Any
+
+from msgspec.structs import asdict, replace
+
+from voicekiosk.config.schema import Agent, Config, TurnDetection
+
+# Protocol 6.1: what has been shown to work for each kind of place.
+PRESETS: dict[str, dict[str, Any]] = {
+    "snappy": {"min_silence_ms": 500, "max_silence_ms": 1000},
+    "patient": {"min_silence_ms": 1500, "max_silence_ms": 5000},
+    "noisy": {"vad_threshold": 0.65},
+    "no-interruptions": {"interrupt_response": False},
+}
+
+_DEFAULT = asdict(TurnDetection())
+
+
+def agent_of(config: Config) -> Agent:
+    """Return the agent that `config` means: the chosen persona over `[agent]`, the preset below its keys."""
+    agent = config.agent
+    persona = config.persona.get(agent.persona)
+    if persona is not None:
+        agent = replace(agent, **{key: value for key, value in asdict(persona).items() if value is not None})
+    explicit = {key: value for key, value in asdict(agent.turn_detection).items() if value != _DEFAULT[key]}
+    return replace(agent, turn_detection=TurnDetection(**(PRESETS.get(agent.preset, {}) | explicit)))

@@ -1,0 +1,55 @@
+"""Persona, placeholders and patience in front of the simulator."""
+
+import pytest
+from tests.rigs.live_kiosk import LiveKiosk, frames
+
+from voicekiosk.config.schema import Kiosk, Patience, Persona
+from voicekiosk.simulator import Settings, Simulator
+from voicekiosk.simulator.scenario import Scenario, change
+
+QUICK = {
+    "ready.updated_ms": 20.0,
+    "turn.onset_ms": 200.0,
+    "turn.end_ms": 300.0,
+    "reply.first_audio_ms": 40.0,
+    "reply.lead_in_ms": 60.0,
+    "reply.words_ms": 50.0,
+    "reply.transcript_ms": 50.0,
+}
+
+
+def simulator(folder, says):
+    settings = Settings(scenario=change(Scenario(), QUICK), record=folder, agent=lambda heard: says.pop(0))
+    return Simulator(settings)
+
+
+async def test_the_persona_speaks_and_knows_where_and_when_it_is(tmp_path):
+    tables = {
+        "kiosk": Kiosk(name="k1", place="Hall B"),
+        "persona": {"clock": Persona(system_prompt="You hang in {place}. {date}, {time}.", voice="river")},
+    }
+    async with (
+        simulator(tmp_path, ["Tick."]) as sim,
+        LiveKiosk(sim.url, agent={"persona": "clock", "preset": "noisy"}, **tables) as kiosk,
+    ):
+        await kiosk.converse()
+        assert sim.violations == []
+    session = frames(tmp_path)[0]["session"]
+    assert session["system_prompt"].startswith("You hang in Hall B. ")
+    assert "{" not in session["system_prompt"]
+    assert session["output"]["voice"] == "river"
+    assert session["input"]["turn_detection"] == {"vad_threshold": 0.65}
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+async def test_after_a_question_the_session_is_told_to_wait_and_after_the_answer_as_before(tmp_path, enabled):
+    patience = Patience(enabled=enabled, min_silence_ms=400, max_silence_ms=2000)
+    says = ["Where do you want to go?", "The train leaves at nine."]
+    async with simulator(tmp_path, says) as sim, LiveKiosk(sim.url, patience=patience) as kiosk:
+        await kiosk.converse()
+        await kiosk.converse()
+        assert sim.violations == []
+    updates = [frame["session"] for frame in frames(tmp_path) if frame["type"] == "session.update"][1:]
+    told = [update["input"]["turn_detection"] for update in updates]
+    expected = [{"min_silence": 400, "max_silence": 2000}, {"min_silence": 1000, "max_silence": 3000}]
+    assert told == (expected if enabled else [])
