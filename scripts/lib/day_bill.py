@@ -136,7 +136,7 @@ class Day:
 
 def visitors(seed: int) -> list[tuple[float, float, float]]:
     """Return the presses of one day: the same for every row."""
-    rng = random.Random(seed)  # noqa: S311 - guards nothing
+    rng = random.Random(seed)
     presses: list[tuple[float, float, float]] = []
     for at_s in sorted(rng.uniform(OPENS_S, CLOSES_S) for _ in range(VISITORS)):
         # Whoever comes while somebody talks waits for a turn.
