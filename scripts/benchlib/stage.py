@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -46,9 +47,10 @@ class Service:
         return line.removeprefix(begin)
 
     def stats(self) -> dict[str, Any]:
-        """Return what `GET /stats` says; not over TLS."""
-        address = self.url.replace("ws://", "http://").replace("/v1/ws", "/stats")
-        with urllib.request.urlopen(address, timeout=10) as answer:
+        """Return what `GET /stats` says."""
+        address = self.url.replace("ws", "http", 1).replace("/v1/ws", "/stats")
+        context = ssl.create_default_context(cafile=self.authority) if self.authority else None
+        with urllib.request.urlopen(address, timeout=10, context=context) as answer:
             result: dict[str, Any] = json.load(answer)
         return result
 

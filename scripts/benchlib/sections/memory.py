@@ -11,7 +11,7 @@ import time
 from benchlib import clients
 from benchlib.clients import Daemon
 from benchlib.outcome import Outcome, Table
-from benchlib.sections.talk import DEAF, SAYING, at_once
+from benchlib.sections.talk import DEAF, SAYING
 from benchlib.stage import Stage
 from benchlib.usage import memory_kb
 
@@ -66,7 +66,10 @@ def run(options: argparse.Namespace) -> Outcome:
         with Daemon(stage, service) as daemon:
             started = memory_kb(daemon.pid)
         with Daemon(stage, service, module="benchlib.fixtures.duplex") as daemon:
-            at_once(daemon, 2.0)
+            daemon.press()
+            daemon.wait_for("a session", lambda status: status["link"]["state"] == "ready")
+            daemon.say(SAYING)
+            time.sleep(3.0)
             talking = memory_kb(daemon.pid)
         with clients.plain(stage, service) as client:
             client.press()

@@ -10,6 +10,7 @@ go, and the answer as long as the question played to its end. Wake-ups are volun
 """
 
 import argparse
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -65,7 +66,11 @@ class Measured:
 
 
 Make = Callable[[Stage, Service], Client]
-Pattern = Callable[[Client, float], Usage]
+Pattern = Callable[[Client, Service, float], Usage]
+
+
+class TooBusyError(Exception):
+    """The machine did not let the conversation keep the pace of sound, so its cost says nothing."""
 
 
 def _ready(client: Client) -> None:
@@ -73,16 +78,31 @@ def _ready(client: Client) -> None:
         client.wait_for("a session", lambda status: status["link"]["state"] == "ready")
 
 
-def at_once(client: Client, seconds: float) -> Usage:
-    """Measure with the microphone going up and a reply coming down."""
+def at_once(client: Client, service: Service, seconds: float) -> Usage:
+    """Measure with the microphone going up and a reply coming down.
+
+    Raises TooBusyError when one of them did not come through at its pace.
+    """
     client.press()
     _ready(client)
     client.say(SAYING)
     time.sleep(SETTLE_S)
-    return _measured(client, seconds)
+    before = _samples(service)
+    usage = _measured(client, seconds)
+    for name, count in _samples(service).items():
+        rate_hz = (count - before[name]) / usage.seconds
+        if not 0.95 < rate_hz / 24000 < 1.1:
+            raise TooBusyError(f"{name} at {rate_hz:.0f} Hz where it were 24000")
+    return usage
 
 
-def in_turns(client: Client, _: float) -> Usage:
+def _samples(service: Service) -> dict[str, int]:
+    """Return how much sound has come to the service and left it, on the latest connection."""
+    latest = service.stats()["connections"][-1]
+    return {"up": latest["samples"], "down": latest["samples_sent"]}
+
+
+def in_turns(client: Client, service: Service, _: float) -> Usage:
     """Measure a question and its answer, the session being open."""
     client.press()
     _ready(client)
@@ -93,6 +113,8 @@ def in_turns(client: Client, _: float) -> Usage:
     time.sleep(QUESTION_S)
     client.release()
     time.sleep(max(0.0, began_s + TURN_S - time.monotonic()))
+    if not service.stats()["connections"][-1]["samples_sent"] > 0.9 * QUESTION_S * 24000:
+        raise TooBusyError("the answer did not come in time")
     return between(before, snapshot(client.pid), time.monotonic() - began_s)
 
 
@@ -117,8 +139,13 @@ def measure(
     for _ in range(options.rounds):
         for name, make in makers.items():
             with make(stage, service) as client:
-                measured[name].usages.append(pattern(client, options.seconds))
+                try:
+                    measured[name].usages.append(pattern(client, service, options.seconds))
+                except TooBusyError as error:
+                    print(f"bench: a run of {name} does not count: {error}", file=sys.stderr)
                 measured[name].memory_kb.append(memory_kb(client.pid))
+    if empty := [name for name, seen in measured.items() if not seen.usages]:
+        raise RuntimeError(f"this machine is too busy to measure a conversation of {', '.join(empty)}")
     return measured
 
 
