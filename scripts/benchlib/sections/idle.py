@@ -22,7 +22,7 @@ MOST_WAKEUPS_PER_S = 0.2
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seconds", type=float, default=8.0, help="how long each is watched")
+    parser.add_argument("--seconds", type=float, default=5.0, help="how long each is watched")
 
 
 def _ask(daemon: Daemon) -> None:

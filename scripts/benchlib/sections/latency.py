@@ -54,7 +54,7 @@ PROMISED_MS = {
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--presses", type=int, default=12, help="how often each is measured")
+    parser.add_argument("--presses", type=int, default=10, help="how often each is measured")
     parser.add_argument(
         "--network-ms", type=float, nargs="*", default=[1, 10, 100], help="delays each way to measure with"
     )
@@ -198,7 +198,7 @@ def run(options: argparse.Namespace) -> Outcome:
     add(_measure(options.presses, 0, warm=True))
     add(_measure(max(3, options.presses // 2), 0, cold=True))
     for delay_ms in options.network_ms:
-        few = max(3, options.presses // 2)
+        few = max(3, options.presses // 2 - 1)
         add(_measure(few, delay_ms), f"_{delay_ms:g}ms")
     figures: dict[str, Any] = {name: _distribution(times) for name, times in values.items() if times}
     rows = [

@@ -17,7 +17,7 @@ from benchlib.stage import Stage
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     talk.add_options(parser)
-    parser.set_defaults(rounds=2, seconds=3.0)
+    parser.set_defaults(rounds=1)
 
 
 def run(options: argparse.Namespace) -> Outcome:

@@ -19,7 +19,7 @@ MOST_LATE_MS = 100.0
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clients", type=int, nargs="*", default=[1, 10, 50], help="how many at once")
-    parser.add_argument("--seconds", type=float, default=8.0, help="how long each of them stays")
+    parser.add_argument("--seconds", type=float, default=6.0, help="how long each of them stays")
 
 
 def run(options: argparse.Namespace) -> Outcome:
