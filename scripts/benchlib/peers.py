@@ -25,7 +25,7 @@ def install() -> int:
     own = {_name(entry) for entry in _entries("requirements.lock")}
     wanted = "".join(entry for entry in _entries("requirements-bench.lock") if _name(entry) not in own)
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade"]
-    options = ["--require-hashes", "--no-deps", "--only-binary", ":all:", "--target", _DIRECTORY]
+    options = ["--require-hashes", "--no-deps", "--only-binary", ":all:", "--target", str(_DIRECTORY)]
     return subprocess.run(
         [*pip, *options, "-r", "/dev/stdin"], input=wanted, text=True, check=False
     ).returncode

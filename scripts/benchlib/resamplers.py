@@ -25,7 +25,8 @@ Maker = Callable[[int, int], Stream]
 
 
 def _to_int16(sound: NDArray[np.floating]) -> Sound:
-    return np.clip(np.rint(sound), -32768, 32767).astype(np.int16)
+    clipped: Sound = np.clip(np.rint(sound), -32768, 32767).astype(np.int16)
+    return clipped
 
 
 class _Soxr:
