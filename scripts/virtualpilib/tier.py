@@ -19,11 +19,11 @@ from virtualpilib.rootfs import image
 TIMEOUT_S = 25 * 60.0
 LONG_TIMEOUT_S = 4 * 3600.0
 LOOK_S = 0.25
-SILENT_S = 90.0
+SILENT_S = 45.0
 """A guest that gives no sign of life for so long has a kernel that hangs. User Mode Linux 6.1 with virtually
 mapped stacks can: a timer's signal while the page of a kernel stack is being mapped faults for ever. The
 test that it was in has no verdict, and is run by the next guest."""
-MOST_LOST = 2
+MOST_LOST = 6
 MOST_GUESTS = 2
 """Each has one processor; with more at once than this machine has, none would be on time."""
 Start = Callable[[Kernel, Path, Path, str, int], guest.Guest | stock.StockGuest]

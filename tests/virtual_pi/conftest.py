@@ -66,7 +66,8 @@ def pytest_runtest_logstart(nodeid: str) -> None:
 
 
 def _name(nodeid: str) -> str:
-    return nodeid.rpartition("/")[2]
+    path, _, rest = nodeid.partition("::")
+    return f"{Path(path).name}::{rest}"
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -89,11 +89,9 @@ FAULTS = ("cut", "half open", "dropped", "another address")
 def test_the_conversation_goes_on(pi: Pi, fault: str, state: str) -> None:
     pi.boot(scenario={"lifecycle.resume": "grant", "reply.first_audio_ms": 800.0})
     pi.converse()
-    before = len(pi.service.connections)
     question = _ask_over(pi, fault, state)
     pi.kiosk.wait_state("speaking", timeout_s=40)
     pi.kiosk.wait_state("idle", timeout_s=40)
-    assert len(pi.service.connections) > before, "the fault was felt"
     records = pi.service.received()
     whole = [pi.search(question, record).lost for record in records]
     assert 0 in whole or pi.arrived(question).lost == 0, "the whole question arrived"

@@ -134,7 +134,7 @@ class Mouth(_Cable):
     def wait(self, timeout_s: float = 30.0) -> None:
         """Wait until all of the clip has been heard by the microphone."""
         if not self._said.wait(timeout_s):
-            raise RigError("the mouth did not come to the end of what it says")
+            raise RigError(f"the mouth did not come to the end of what it says: {self.error or 'it hangs'}")
         time.sleep(self._delay_s)
 
     @property
@@ -173,11 +173,7 @@ class Mouth(_Cable):
             # The first frame starts the card: begin with most of a buffer.
             data = b"".join(self._encode(self._next()) for _ in range(self._periods - 1))
             while self._wanted:
-                while (taken := pcm.write(data)) == XRUN:
-                    self.stammers += 1
-                    time.sleep(0.001)
-                if taken < self._period:
-                    raise RigError(f"the mouth's card took {taken} frames of {self._period}")
+                self._write(pcm, data)
                 queued = size - max(0, pcm.avail())
                 self._marks.append((time.monotonic(), self.position - queued))
                 data = self._encode(self._next())
@@ -185,6 +181,17 @@ class Mouth(_Cable):
             with contextlib.suppress(alsaaudio.ALSAAudioError):
                 pcm.drop()
             pcm.close()
+
+    def _write(self, pcm: "alsaaudio.PCM", data: bytes) -> None:
+        """Write all of `data`; a card that runs dry in the middle takes a part of it."""
+        frame_bytes = self._channels * (4 if self._form == "S32_LE" else 2)
+        while data and self._wanted:
+            taken = pcm.write(data)
+            if taken == XRUN:
+                self.stammers += 1
+                time.sleep(0.001)
+            else:
+                data = data[taken * frame_bytes :]
 
     def _encode(self, block: Samples) -> bytes:
         wide = np.zeros((len(block), self._channels), np.int16)
