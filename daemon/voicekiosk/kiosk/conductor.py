@@ -221,8 +221,8 @@ class Conductor:
                 self._problems[Fault.LOUDSPEAKER] = reason
             case audio.SpeakerDrained(t_s) | audio.SpeakerFlushed(t_s):
                 self._quiet_since_s, self.signs.sounding = t_s, False
-            case _:
-                pass
+            case agent.AgentText(reply_id, text) if reply_id == self.state.reply_id:
+                self.downlink.text(reply_id, text)
 
     def _carry_out(self, effect: kiosk.Effect, now_s: float) -> None:
         parts = self.parts

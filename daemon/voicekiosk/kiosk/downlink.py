@@ -3,6 +3,9 @@
 from collections.abc import Callable
 
 from voicekiosk.audio.playback import Playback
+from voicekiosk.kiosk.gate import Gate
+
+A_MOMENT = bytes(2 * 240)
 
 
 class Downlink:
@@ -12,7 +15,8 @@ class Downlink:
         """Queue audio with whatever `playback()` is the loudspeaker now."""
         self._playback = playback
         self._held: list[bytes] | None = None
-        self._reply_id = ""
+        self._gate = Gate()
+        self._reply_id = self._texts_of = ""
         # Where in the loudspeaker's count the reply begins.
         self._begins_at = 0
         self.audio_at_s = float("-inf")
@@ -30,11 +34,21 @@ class Downlink:
         if first:
             self._reply_id = reply_id
             self._begins_at = self.enqueued_samples
+        if first and self._texts_of != reply_id:
+            self._gate, self._texts_of = Gate(is_open=False), reply_id
         if self._held is not None:
             self._held.append(pcm)
         else:
-            self._playback().play(pcm)
+            self._play(self._gate.take(pcm, self._playback().queued_samples))
         return first
+
+    def text(self, reply_id: str, text: str) -> None:
+        """Take what the agent says in a reply so far: nothing is heard of one without words."""
+        if reply_id != self._texts_of:
+            self._gate, self._texts_of = Gate(is_open=False), reply_id
+        kept = self._gate.text(text)
+        if self._held is None:
+            self._play(kept)
 
     def played(self, samples: int) -> tuple[str, int]:
         """Return the latest reply and how much of it that count of the loudspeaker's is."""
@@ -49,7 +63,7 @@ class Downlink:
         held, self._held = self._held, None
         self._begins_at = self.enqueued_samples
         for pcm in held or ():
-            self._playback().play(pcm)
+            self._play(self._gate.take(pcm, self._playback().queued_samples))
 
     def drop_held(self) -> None:
         """Throw away what was kept."""
@@ -57,9 +71,17 @@ class Downlink:
 
     def finish(self) -> None:
         """Let the loudspeaker say when it has played everything."""
+        self._play(self._gate.finish())
+        if self.enqueued_samples == self._begins_at:
+            # Of a reply that was nothing but a noise: the loudspeaker says only of something that it is over.
+            self._play([A_MOMENT])
         self._playback().end()
+
+    def _play(self, pieces: list[bytes]) -> None:
+        for pcm in pieces:
+            self._playback().play(pcm)
 
     def flush(self) -> None:
         """Silence the loudspeaker and forget what was kept."""
-        self._held = None
+        self._held, self._gate = None, Gate()
         self._playback().flush()
