@@ -6,6 +6,7 @@ Nothing of a kernel is tried here, and nothing is timed: install, import of ever
 import platform
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 from virtualpilib.host import (
@@ -75,7 +76,7 @@ def arm64(arguments: list[str]) -> int:
         _step(root, "command", "/opt/voicekiosk/bin/voicekiosk --help | head -3")
         what = " ".join(arguments or ["tests/unit"])
         tests = f"cd /project && /opt/voicekiosk/bin/python -m pytest -q -p no:cacheprovider {what}"
-        return 0 if _step(root, "unit tests", tests, timeout_s=4 * 3600.0) else 1
+        return _show(root, "unit tests", tests)
 
 
 _IMPORTS = """
@@ -141,8 +142,17 @@ def _here(block: str) -> bool:
     return not any(text in marker for text in (*other, "sys_platform == 'win32'"))
 
 
-def _step(root: Path, name: str, command: str, timeout_s: float = 3600.0) -> bool:
+def _step(root: Path, name: str, command: str) -> None:
     say(name)
-    arguments = ["unshare", "--mount", "--propagation", "private", "sh", "-c", _SCRIPT, "sh", root, command]
-    print(run(arguments, what=name, timeout_s=timeout_s).strip(), flush=True)
-    return True
+    print(run(_inside(root, command), what=name, timeout_s=3600.0).strip(), flush=True)
+
+
+def _show(root: Path, name: str, command: str) -> int:
+    """Run what takes long with its output as it comes, and return its exit code."""
+    say(name)
+    return subprocess.run(_inside(root, command), check=False).returncode
+
+
+def _inside(root: Path, command: str) -> list[str]:
+    inside = ["unshare", "--mount", "--propagation", "private", "sh", "-c", _SCRIPT, "sh"]
+    return [*inside, str(root), command]
