@@ -13,8 +13,8 @@ from pip._vendor.packaging.requirements import Requirement
 
 # Published as source only; everything else that the lock names for a machine has wheels for it.
 SOURCE_ONLY = {"pyalsaaudio", "systemd-python"}
-# And these have none for 32-bit ARM.
-SOURCE_ONLY_ARMV7L = {"msgspec", "tomli", "websockets"}
+# And these have none for 32-bit ARM, nor one for every machine.
+SOURCE_ONLY_ARMV7L = {"msgspec"}
 # A fallback of a driver of our own, and without a wheel there.
 LEFT_OUT_ARMV7L = {"lgpio"}
 
