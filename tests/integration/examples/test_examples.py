@@ -1,0 +1,76 @@
+"""Every complete kiosk in config/examples passes the check, and holds a conversation."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from msgspec.structs import asdict
+from tests.rigs.live_kiosk import LiveKiosk, frames
+
+from voicekiosk.audio import events as audio
+from voicekiosk.config import load
+from voicekiosk.simulator import Settings, Simulator
+from voicekiosk.simulator.scenario import Scenario, change
+
+FOLDER = Path(__file__).parents[3] / "config" / "examples"
+EXAMPLES = sorted(FOLDER.glob("*.toml"))
+QUICK = {
+    "ready.updated_ms": 20.0,
+    "turn.onset_ms": 200.0,
+    "turn.end_ms": 300.0,
+    "reply.first_audio_ms": 40.0,
+    "reply.lead_in_ms": 60.0,
+    "reply.words_ms": 50.0,
+    "reply.transcript_ms": 50.0,
+}
+
+
+def test_there_are_six_of_them():
+    assert len(EXAMPLES) >= 6
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_has_no_problem_and_no_warning(path):
+    config, problems = load.check_file(path)
+    assert config is not None
+    assert [str(problem) for problem in problems] == []
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+async def test_an_example_holds_a_conversation(path, tmp_path):
+    config = load.load(path)
+    agent = asdict(config.agent)
+    del agent["url"], agent["region"]
+    tables = {key: getattr(config, key) for key in ("kiosk", "persona", "patience", "tools", "panel")}
+    talk = asdict(config.conversation)
+    scenario = change(Scenario(), QUICK)
+    answers = ["Which one do you mean?", "It is upstairs."]
+    settings = Settings(scenario=scenario, record=tmp_path, agent=lambda heard: _answer(heard, answers))
+    async with (
+        Simulator(settings) as sim,
+        LiveKiosk(sim.url, agent=agent, conversation=talk, **tables) as kiosk,
+    ):
+        for turn in (1, 2):
+            await _ask(kiosk, config.panel.mode)
+            await kiosk.until(lambda turn=turn: len(kiosk.said(audio.SpeakerDrained)) >= turn, 40)
+        await kiosk.hang_up()
+        assert sim.violations == []
+        assert not kiosk.state.faults
+    session = frames(tmp_path)[0]["session"]
+    assert "{" not in session["system_prompt"]
+    assert [tool["name"] for tool in session.get("tools", [])] == [tool.name for tool in config.tools]
+
+
+async def _ask(kiosk, mode):
+    if mode != "toggle":
+        await kiosk.ask()
+        return
+    # A tap, since a long press mutes.
+    kiosk.press()
+    kiosk.release()
+    await asyncio.sleep(0.1)
+    await kiosk.speak(0.6)
+
+
+def _answer(heard, answers):
+    return "Good day." if heard.reason == "greeting" else answers.pop(0) if answers else "Yes."
