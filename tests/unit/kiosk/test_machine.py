@@ -568,6 +568,30 @@ def test_a_refused_configuration_names_the_cause_and_tries_again_at_a_press():
     assert scene.name is Name.IDLE
 
 
+def test_what_the_operator_wants_said_does_not_send_an_earlier_question_again() -> None:
+    scene = listening(keep_open_s=5.0)
+    scene.now_s += 1
+    scene.release()
+    scene.wait(0.5)
+    scene.tell(kiosk.UtteranceSent(loud=True), agent.SpeechStopped())
+    scene.tell(
+        agent.ReplyStarted("r1"), kiosk.AudioArrived("r1"), agent.ReplyDone("r1", interrupted=False), DRAINED
+    )
+    scene.wait(6.0)
+    assert not scene.state.session_wanted
+    scene.tell(kiosk.SayRequested("We close soon."), agent.Connecting(1, resuming=False))
+    effects = scene.tell(READY)
+    assert [type(effect) for effect in effects] == [kiosk.CreateReply]
+
+
+def test_what_the_operator_wants_said_may_take_as_long_as_any_answer() -> None:
+    scene = idle()
+    scene.tell(kiosk.SayRequested("We close soon."), agent.Connecting(1, resuming=False), READY)
+    assert not any(isinstance(effect, kiosk.PlaySound) for effect in scene.wait(5.0))
+    scene.tell(agent.ReplyStarted("r1"), kiosk.AudioArrived("r1"))
+    assert scene.name is Name.SPEAKING
+
+
 def test_the_operator_can_let_the_agent_speak_and_the_link_comes_first():
     scene = idle()
     assert scene.tell(kiosk.SayRequested("We close soon.")) == []
