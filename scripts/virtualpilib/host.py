@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
+KEPT_S = 2 * 86400.0
+"""How long what is of no use any more stays in the cache: another checkout may want it."""
 _BEGAN_S = time.monotonic()
 
 
@@ -118,7 +120,7 @@ def cached(name: str, key: str, make: Callable[[Path], None]) -> Path:
                 shutil.rmtree(made, ignore_errors=True)
                 raise
             for old in cache().glob(f"{name}-*"):
-                if old != folder and time.time() - old.stat().st_mtime > 7 * 86400:
+                if old != folder and time.time() - old.stat().st_mtime > KEPT_S:
                     shutil.rmtree(old, ignore_errors=True)
         os.utime(folder)
     return folder

@@ -179,8 +179,6 @@ def test_a_kiosk_without_sound_cards_starts_and_takes_them_when_they_come(pi: Pi
     SPEAKER.unplug()
     until("no cards", lambda: not (MIC.plugged or SPEAKER.plugged))
     pi.kiosk.start()
-    pi.kiosk.wait_state("idle")
-    pi.finger.tap(0.4)
     pi.kiosk.wait_state("fault")
     MIC.plug()
     SPEAKER.plug()
