@@ -1,0 +1,113 @@
+"""Sound cards as links: lost, stalled and busy in a kiosk that runs, and back without a restart."""
+
+import asyncio
+
+from tests.rigs.live_audio import LOUDSPEAKER, MICROPHONE
+
+from voicekiosk.kiosk.events import Fault
+from voicekiosk.kiosk.state import Link, Name, Turn, name_of
+
+GONE = "No such device"
+BUSY = "Device or resource busy"
+SAID_S = 0.6
+
+
+def agent(service):
+    return f"[agent]\nurl = '{service.url}'\n"
+
+
+def card(kiosk, device):
+    return kiosk.world.cards[device]
+
+
+async def hold(kiosk):
+    """Press, be connected with an open microphone, and say something."""
+    await kiosk.ask("press")
+    await kiosk.until(lambda: kiosk.conductor.state.link is Link.READY, "a session")
+    await kiosk.until(lambda: kiosk.conductor.state.microphone_open, "an open microphone")
+    await asyncio.sleep(SAID_S)
+
+
+async def answered(kiosk):
+    await kiosk.until(lambda: name_of(kiosk.conductor.state) is Name.SPEAKING, "an answer")
+    await kiosk.until(lambda: kiosk.conductor.state.turn is Turn.NONE, "the end of the answer")
+
+
+def faulty(kiosk, fault):
+    return lambda: fault in kiosk.conductor.state.faults
+
+
+async def test_a_microphone_that_is_pulled_out_and_back_in_the_middle_of_a_question_goes_on_with_it(
+    house, service
+):
+    async with house(agent(service)) as kiosk:
+        await hold(kiosk)
+        card(kiosk, MICROPHONE).trouble = GONE
+        await kiosk.until(faulty(kiosk, Fault.MICROPHONE), "the loss")
+        status = await kiosk.status()
+        assert GONE in status["microphone"]["fault"]
+        card(kiosk, MICROPHONE).trouble = None
+        await kiosk.until(lambda: not faulty(kiosk, Fault.MICROPHONE)(), "its return")
+        assert kiosk.conductor.state.turn is Turn.LISTENING
+        await kiosk.ask("release")
+        await answered(kiosk)
+
+
+async def test_a_loudspeaker_that_is_pulled_out_ends_the_answer_and_plays_the_next(house, service):
+    async with house(agent(service)) as kiosk:
+        await hold(kiosk)
+        await kiosk.ask("release")
+        await kiosk.until(lambda: name_of(kiosk.conductor.state) is Name.SPEAKING, "an answer")
+        card(kiosk, LOUDSPEAKER).trouble = GONE
+        await kiosk.until(faulty(kiosk, Fault.LOUDSPEAKER), "the loss")
+        await kiosk.until(lambda: kiosk.conductor.state.turn is Turn.NONE, "the end of the answer")
+        assert GONE in (await kiosk.status())["reason"]
+        card(kiosk, LOUDSPEAKER).trouble = None
+        await kiosk.until(lambda: not faulty(kiosk, Fault.LOUDSPEAKER)(), "its return")
+        await hold(kiosk)
+        await kiosk.ask("release")
+        await answered(kiosk)
+
+
+async def test_devices_that_are_busy_at_the_start_are_taken_when_they_are_free(house, service):
+    async with house(agent(service)) as kiosk:
+        for device in (MICROPHONE, LOUDSPEAKER):
+            card(kiosk, device).trouble = BUSY
+        await kiosk.ask("press")
+        await kiosk.until(faulty(kiosk, Fault.MICROPHONE), "a busy microphone")
+        await kiosk.until(faulty(kiosk, Fault.LOUDSPEAKER), "a busy loudspeaker")
+        await kiosk.ask("release")
+        assert BUSY in (await kiosk.status())["reason"]
+        for device in (MICROPHONE, LOUDSPEAKER):
+            card(kiosk, device).trouble = None
+        await kiosk.until(lambda: not kiosk.conductor.state.faults, "both free")
+        await hold(kiosk)
+        await kiosk.ask("release")
+        await answered(kiosk)
+
+
+async def test_a_microphone_whose_clock_stands_still_is_reopened_by_its_own_thread(house, service):
+    async with house(agent(service)) as kiosk:
+        await hold(kiosk)
+        microphone = card(kiosk, MICROPHONE)
+        stalled = microphone.handle
+        microphone.stalled_at_s = kiosk.world.now
+        await kiosk.until(faulty(kiosk, Fault.MICROPHONE), "the stall noticed")
+        microphone.stalled_at_s = None
+        await kiosk.until(lambda: not faulty(kiosk, Fault.MICROPHONE)(), "the reopening")
+        assert stalled.closed
+        assert microphone.handle is not stalled
+        await kiosk.ask("release")
+        await answered(kiosk)
+
+
+async def test_a_card_that_comes_back_while_nobody_speaks_takes_the_fault_away(house, service):
+    async with house(agent(service)) as kiosk:
+        await hold(kiosk)
+        await kiosk.ask("release")
+        await answered(kiosk)
+        card(kiosk, MICROPHONE).trouble = GONE
+        await kiosk.until(faulty(kiosk, Fault.MICROPHONE), "the loss")
+        assert name_of(kiosk.conductor.state) is Name.FAULT
+        card(kiosk, MICROPHONE).trouble = None
+        await kiosk.until(lambda: name_of(kiosk.conductor.state) is Name.IDLE, "its return")
