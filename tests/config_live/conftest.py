@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-
 from tests.rigs.daemon_process import DaemonProcess
 
 # Root may read what nobody may; without these it may not either, as the service's own user.

@@ -6,9 +6,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-
 from tests.rigs.live_audio import CARDS
 from tests.rigs.live_daemon import KEY, LiveDaemon, journal_in_memory
+
 from voicekiosk.config import load
 from voicekiosk.config.schema import Config
 

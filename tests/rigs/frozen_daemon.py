@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from tests.rigs.live_audio import LOUDSPEAKER, MICROPHONE, LiveParts, LiveWorld, silence
+
 from voicekiosk.config.live import LiveConfig
 from voicekiosk.kiosk.daemon import Daemon, run
 from voicekiosk.service import journal

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from tests.rigs.fake_alsa import Card, Handle, World
+
 from voicekiosk.agent.client import AgentClient
 from voicekiosk.agent.events import AgentEvent
 from voicekiosk.audio.capture import Capture

@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from tests.rigs.control import RawClient
 from tests.rigs.live_audio import CARDS, LiveParts, LiveWorld
+
 from voicekiosk.config.last_good import LastGood
 from voicekiosk.config.live import LiveConfig
 from voicekiosk.kiosk.conductor import Conductor

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.rigs.live_audio import CARDS
 from tests.rigs.live_daemon import KEY, LiveDaemon, journal_in_memory, systemd, told
+
 from voicekiosk.audio.capture import Capture
 from voicekiosk.audio.playback import Playback
 from voicekiosk.kiosk.events import Fault

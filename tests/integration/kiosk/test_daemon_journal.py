@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.rigs.live_daemon import KEY, LiveDaemon, journal_in_memory
+
 from voicekiosk.kiosk.events import Fault
 from voicekiosk.kiosk.state import Link, Turn
 from voicekiosk.service import journal

@@ -10,12 +10,13 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.rigs.daemon_process import PATIENCE_S, ROOT, DaemonProcess
 from tests.rigs.scripted_agent import READY, Peer, ScriptedAgent
+
 from voicekiosk.simulator import Settings, Simulator
 
 LIMIT_S = 3.0
+"""How long a stop may take, on a machine that has nothing else to do."""
 KEY = "sim-key"
 RIG = ("-m", "tests.rigs.frozen_daemon")
 DEVICES = """
@@ -58,7 +59,7 @@ def test_without_microphone_and_loudspeaker_it_is_ready_and_names_both(tmp_path:
         assert kiosk.status()["state"] == "fault"
         assert "NoSuchMicrophone" in kiosk.journal
         code, took_s = kiosk.stop()
-        assert (code, took_s < LIMIT_S) == (0, True)
+        assert (code, in_time(took_s)) == (0, True)
 
 
 def test_without_pins_it_is_ready_and_says_so(tmp_path: Path):
@@ -113,6 +114,13 @@ def test_a_missing_or_broken_file_ends_it_with_every_problem_and_code_2(tmp_path
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == (1 if content is None else 2)
     assert "Traceback" not in done.stderr
+
+
+def in_time(took_s: float) -> bool:
+    """Whether a stop was quick enough, given what the machine has to do besides."""
+    began_s = time.monotonic()
+    subprocess.run([sys.executable, "-c", "import asyncio, numpy"], check=True, timeout=PATIENCE_S)
+    return took_s < LIMIT_S + 2 * (time.monotonic() - began_s)
 
 
 # --- stopping ----------------------------------------------------------------------------------
@@ -170,18 +178,18 @@ def ended(service: Simulator) -> list[int]:
 
 
 async def test_it_stops_at_once_when_idle(tmp_path: Path, service: Simulator):
-    assert await stopped(tmp_path, service.url, lambda kiosk: None) < LIMIT_S
+    assert in_time(await stopped(tmp_path, service.url, lambda kiosk: None))
     assert service.connections == []
 
 
 async def test_it_ends_the_session_when_stopped_while_it_listens(tmp_path: Path, service: Simulator):
-    assert await stopped(tmp_path, service.url, listen) < LIMIT_S
+    assert in_time(await stopped(tmp_path, service.url, listen))
     assert ended(service) == [1]
     assert service.violations == []
 
 
 async def test_it_ends_the_session_when_stopped_while_it_speaks(tmp_path: Path, service: Simulator):
-    assert await stopped(tmp_path, service.url, be_answered) < LIMIT_S
+    assert in_time(await stopped(tmp_path, service.url, be_answered))
     assert ended(service) == [1]
     assert service.violations == []
 
@@ -191,7 +199,7 @@ async def test_it_stops_in_time_while_it_connects_to_a_black_hole(tmp_path: Path
         kiosk.ask("press")
         kiosk.until(lambda: kiosk.status()["link"]["state"] == "connecting", "an attempt")
 
-    assert await stopped(tmp_path, black_hole, connect) < LIMIT_S
+    assert in_time(await stopped(tmp_path, black_hole, connect))
 
 
 async def test_it_stops_in_time_when_the_service_does_not_answer_the_end(tmp_path: Path):
@@ -201,7 +209,7 @@ async def test_it_stops_in_time_when_the_service_does_not_answer_the_end(tmp_pat
         await peer.hear_until_closed()
 
     async with ScriptedAgent(script) as server:
-        assert await stopped(tmp_path, server.url, listen) < LIMIT_S
+        assert in_time(await stopped(tmp_path, server.url, listen))
         assert {"type": "session.end"} in server.peers[0].received
 
 
@@ -211,5 +219,5 @@ async def test_it_stops_in_time_while_its_microphone_hangs(tmp_path: Path, servi
         kiosk.tell("capture")
         time.sleep(0.5)
 
-    assert await stopped(tmp_path, service.url, hang) < LIMIT_S
+    assert in_time(await stopped(tmp_path, service.url, hang))
     assert ended(service) == [1]

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.rigs.daemon_process import DaemonProcess
 from tests.rigs.live_audio import CARDS
 
