@@ -104,6 +104,7 @@ EFFECTS: dict[str, Effect] = {
     "money.currency": Effect.AT_ONCE,
     "money.daily_cap": Effect.AT_ONCE,
     "money.warn_percent": Effect.AT_ONCE,
+    "privacy.delete_after_session": Effect.AT_ONCE,
     "network.connect_timeout_s": Effect.AT_ONCE,
     "network.ready_timeout_s": Effect.AT_ONCE,
     "network.dead_after_s": Effect.RECONNECT,

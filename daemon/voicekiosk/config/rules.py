@@ -62,6 +62,7 @@ def findings(config: Config, is_file: Callable[[str], bool] = os.path.isfile) ->
     yield from _turn_detection(agent_of(config).turn_detection)
     yield from _personas(config)
     yield from _patience(config)
+    yield from _privacy(config)
     yield from _capture(config)
     yield from _playback(config)
     yield from _pins(config)
@@ -168,6 +169,16 @@ def _personas(config: Config) -> Iterator[Finding]:
         )
     for name, persona in config.persona.items():
         yield from _languages(persona.language_codes or (), ("persona", name, "language_codes"))
+
+
+def _privacy(config: Config) -> Iterator[Finding]:
+    if config.privacy.delete_after_session and config.agent.token_command:
+        yield _error(
+            "privacy.delete_after_session",
+            "expected the API key on this machine, got agent.token_command",
+            "a temporary token cannot delete a session: have the token's maker do it",
+            cause="agent.token_command",
+        )
 
 
 def _patience(config: Config) -> Iterator[Finding]:

@@ -247,6 +247,14 @@ class Money(Table, frozen=True):
     ] = 80
 
 
+class Privacy(Table, frozen=True):
+    """What is kept of what people say. Read docs/privacy.md."""
+
+    delete_after_session: Annotated[
+        bool, Meta(description="have the service delete its recording of each session; needs the API key")
+    ] = False
+
+
 class Network(Table, frozen=True):
     """The way to the service."""
 
@@ -345,6 +353,9 @@ class Config(Table, frozen=True):
         default_factory=Patience
     )
     money: Annotated[Money, Meta(description="what talking costs")] = field(default_factory=Money)
+    privacy: Annotated[Privacy, Meta(description="what is kept of what people say")] = field(
+        default_factory=Privacy
+    )
     network: Annotated[Network, Meta(description="the way to the service")] = field(default_factory=Network)
     sounds: Annotated[Sounds, Meta(description="what the kiosk says by itself")] = field(
         default_factory=Sounds

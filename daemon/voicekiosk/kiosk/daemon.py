@@ -13,6 +13,8 @@ from voicekiosk.kiosk import events as kiosk
 from voicekiosk.kiosk import sounds
 from voicekiosk.kiosk.chronicle import Chronicle
 from voicekiosk.kiosk.conductor import Conductor
+from voicekiosk.kiosk.eraser import FILE_NAME as SESSIONS_FILE_NAME
+from voicekiosk.kiosk.eraser import Eraser
 from voicekiosk.kiosk.events import Fault
 from voicekiosk.kiosk.handover import FILE_NAME, Handover
 from voicekiosk.kiosk.keeper import Keeper
@@ -63,6 +65,9 @@ class Daemon:
         )
         self.keeper = Keeper(live, store or LastGood(None), kept, self.conductor, self)
         self.till = Till(self.conductor, StateFile.from_environment(MONEY_FILE_NAME))
+        self._eraser = Eraser(
+            lambda: self.conductor.config, self._key, StateFile.from_environment(SESSIONS_FILE_NAME)
+        )
         self._operator = Operator(self.conductor, self._chronicle, self)
         self._control = ControlServer(self._operator)
         self._watchdog = Watchdog(self._notifier, self._ages_s)
@@ -85,6 +90,7 @@ class Daemon:
             self.conductor.dispatch(kiosk.Failed(Fault.KEY))
         self._handover.start(loop, welcome=self._may_connect())
         self.till.start(loop)
+        self._eraser.start(loop)
         self.keeper.start(loop)
         self.conductor.dispatch(kiosk.LookForDevices())
         self._notifier.ready(self._chronicle.in_words(self.conductor.state))
@@ -98,7 +104,9 @@ class Daemon:
             self._routes.close()
             await self.conductor.stop()
             self._handover.close()
-            await asyncio.gather(self.keeper.close(), self.till.close(), self._control.close())
+            await asyncio.gather(
+                self.keeper.close(), self.till.close(), self._eraser.close(), self._control.close()
+            )
             self._watchdog.stop()
 
     def stop(self) -> None:
@@ -149,6 +157,7 @@ class Daemon:
         self._chronicle.observe(event, before, after)
         self._handover.observe(event, after)
         self.till.observe(event, before, after)
+        self._eraser.observe(event)
         self.keeper.observe(after)
 
     def _publish(self, topic: Topic, event: object) -> None:
