@@ -9,7 +9,7 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "volume",
         help="set or show the loudness of the loudspeaker",
-        description="Set the loudness of the loudspeaker, or show it. It lasts until the restart.",
+        description="Set the loudness of the loudspeaker, or show it. It is kept over a restart.",
     )
     parser.add_argument("percent", metavar="PERCENT", type=int, nargs="?", help="0 to 100; left out: show it")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")

@@ -68,7 +68,10 @@ class Playback(Table, frozen=True):
     lead_silence_ms: Annotated[
         int, Meta(ge=0, le=1000, description="silence before each reply, for amplifiers that wake slowly")
     ] = 0
-    volume: Annotated[Percent, Meta(description="loudness at start")] = 80
+    volume: Annotated[
+        Percent,
+        Meta(description="loudness, until somebody sets another one; that one is kept over a restart"),
+    ] = 80
     volume_max: Annotated[Percent, Meta(description="loudest that anybody can set")] = 100
 
 

@@ -18,6 +18,8 @@ from voicekiosk.kiosk.eraser import Eraser
 from voicekiosk.kiosk.events import Fault
 from voicekiosk.kiosk.handover import FILE_NAME, Handover
 from voicekiosk.kiosk.keeper import Keeper
+from voicekiosk.kiosk.loudness import FILE_NAME as VOLUME_FILE_NAME
+from voicekiosk.kiosk.loudness import Loudness
 from voicekiosk.kiosk.machine import AnyEvent
 from voicekiosk.kiosk.operator import Operator
 from voicekiosk.kiosk.parts import Factory, RealParts
@@ -65,6 +67,7 @@ class Daemon:
         )
         self.keeper = Keeper(live, store or LastGood(None), kept, self.conductor, self)
         self.till = Till(self.conductor, StateFile.from_environment(MONEY_FILE_NAME))
+        self.loudness = Loudness(self.conductor, StateFile.from_environment(VOLUME_FILE_NAME))
         self._eraser = Eraser(
             lambda: self.conductor.config, self._key, StateFile.from_environment(SESSIONS_FILE_NAME)
         )
@@ -90,6 +93,7 @@ class Daemon:
             self.conductor.dispatch(kiosk.Failed(Fault.KEY))
         self._handover.start(loop, welcome=self._may_connect())
         self.till.start(loop)
+        self.loudness.start(loop)
         self._eraser.start(loop)
         self.keeper.start(loop)
         self.conductor.dispatch(kiosk.LookForDevices())
@@ -104,9 +108,8 @@ class Daemon:
             self._routes.close()
             await self.conductor.stop()
             self._handover.close()
-            await asyncio.gather(
-                self.keeper.close(), self.till.close(), self._eraser.close(), self._control.close()
-            )
+            keepers = (self.keeper, self.till, self.loudness, self._eraser, self._control)
+            await asyncio.gather(*(keeper.close() for keeper in keepers))
             self._watchdog.stop()
 
     def stop(self) -> None:
@@ -158,6 +161,7 @@ class Daemon:
         self._handover.observe(event, after)
         self.till.observe(event, before, after)
         self._eraser.observe(event)
+        self.loudness.look()
         self.keeper.observe(after)
 
     def _publish(self, topic: Topic, event: object) -> None:

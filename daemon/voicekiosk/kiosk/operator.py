@@ -21,6 +21,7 @@ from voicekiosk.kiosk.chronicle import Chronicle
 from voicekiosk.kiosk.conductor import Conductor
 from voicekiosk.kiosk.events import Fault
 from voicekiosk.kiosk.keeper import Keeper
+from voicekiosk.kiosk.loudness import Loudness
 from voicekiosk.kiosk.state import Name, State, name_of, sign_of
 from voicekiosk.kiosk.till import Till
 from voicekiosk.service import requests
@@ -64,6 +65,7 @@ class Host(Protocol):
     keeper: Keeper
     credential: Credential
     till: Till
+    loudness: Loudness
 
     def set_credential(self, credential: Credential) -> None:
         """Use another key from now on."""
@@ -165,6 +167,7 @@ class Operator:
     def _volume(self, percent: int | None) -> VolumeOutcome:
         if percent is not None:
             self._conductor.set_volume(percent)
+            self._host.loudness.look()
         return VolumeOutcome(volume=self._conductor.volume)
 
     def _outcome(self, message: str = "") -> Outcome:
