@@ -150,6 +150,9 @@ class FakeAgent:
     def discard_reply(self):
         self.calls.append("discard")
 
+    def answer(self, call_id, epoch, text, *, is_error=False):
+        self.calls.append(("answer", call_id, epoch, text, is_error))
+
     def played(self, reply_id, samples):
         self.calls.append(("played", reply_id, samples))
 

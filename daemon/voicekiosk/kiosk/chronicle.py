@@ -37,6 +37,8 @@ IN_WORDS = {
     Name.LISTENING: "listening: the microphone is live",
     Name.THINKING: "thinking: waiting for the answer",
     Name.SPEAKING: "speaking",
+    Name.WORKING: "working: a tool is running",
+    Name.CONFIRMING: "confirming: waiting for a tap on the button",
     Name.RECONNECTING: "reconnecting: the connection was lost",
     Name.OFFLINE: "offline: the service cannot be reached",
     Name.MUTED: "muted: a press does nothing until unmuted",
@@ -132,6 +134,9 @@ class Chronicle:
                 self._say("speech", "the service hears speech")
             case agent.SpeechStopped():
                 self._say("speech_end", "the service closed the turn")
+            case agent.ToolCalled(name=name, ours=ours):
+                who = "the agent calls" if ours else "the service calls by itself"
+                self._say("tool", f"{who} the tool {name[:64]}", tool=name[:64])
             case Pressed():
                 self._say("button", "pressed")
             case Released(_, held_s):

@@ -18,6 +18,7 @@ from voicekiosk.config.diff import Changes, Effect
 from voicekiosk.config.schema import Config
 from voicekiosk.kiosk import events as kiosk
 from voicekiosk.kiosk.alarm import NEVER, Alarm
+from voicekiosk.kiosk.buttons import Buttons
 from voicekiosk.kiosk.downlink import Downlink
 from voicekiosk.kiosk.errands import Errands
 from voicekiosk.kiosk.events import Fault
@@ -26,10 +27,12 @@ from voicekiosk.kiosk.parts import Factory, Parts
 from voicekiosk.kiosk.sounds import Signs
 from voicekiosk.kiosk.state import Rules, State, Turn, name_of, sign_of
 from voicekiosk.kiosk.stopwatch import Stopwatch
+from voicekiosk.kiosk.toolhost import ToolHost
 from voicekiosk.kiosk.uplink import Uplink
+from voicekiosk.kiosk.workshop import Workshop
 from voicekiosk.mailbox import Mailbox
 from voicekiosk.panel.driver import Button
-from voicekiosk.panel.gestures import Gesture, Gestures, Pressed
+from voicekiosk.panel.gestures import Pressed
 from voicekiosk.panel.lamp import Sign
 
 logger = logging.getLogger(__name__)
@@ -59,13 +62,16 @@ class Conductor:
         self._events: deque[AnyEvent] = deque()
         self._deciding = False
         self.mailbox: Mailbox[AnyEvent] = Mailbox(self.dispatch, self._pump)
-        self.parts = Parts(config, factory, self.mailbox.post, self.mailbox.wake, self.on_agent)
+        self._host = ToolHost(self)
+        self.workshop = Workshop(self._host, lambda: self.parts.agent, self.dispatch)
+        offered = self.workshop.configure(config)
+        self.parts: Parts = Parts(offered, factory, self.mailbox.post, self.mailbox.wake, self.on_agent)
         self.uplink = Uplink(
             self.parts.agent.send_audio, lambda loud: self.dispatch(kiosk.UtteranceSent(loud))
         )
         self.downlink = Downlink(lambda: self.parts.playback)
         self.signs = Signs(lambda: self.parts.playback)
-        self._gestures: dict[Button, Gestures] = self._make_gestures()
+        self._buttons = Buttons(self.dispatch, config.panel.button.debounce_ms)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._alarm = Alarm(self._ring)
         self._uplink_due_s = NEVER
@@ -98,6 +104,8 @@ class Conductor:
         self.dispatch(kiosk.Stopping())
         if self._closing is not None:
             await asyncio.wait([self._closing], timeout=timeout_s)
+        await self.workshop.close()
+        self._host.close()
         self._errands.close()
         self._alarm.cancel()
         self.parts.stop()
@@ -107,7 +115,8 @@ class Conductor:
 
     def edge(self, button: Button, pressed: bool, t_s: float) -> None:
         """Take an edge of a button, from the panel or the control socket."""
-        self._gesture(button, self._gestures[button].edge(pressed, t_s))
+        self._buttons.edge(button, pressed, t_s)
+        self._set_alarm()
 
     def on_agent(self, event: agent.AgentEvent) -> None:
         """Take what the agent room has to say."""
@@ -116,6 +125,9 @@ class Conductor:
                 self._reply_audio(event)
             case agent.Proven(samples):
                 self.uplink.utterance.prove(samples)
+            case agent.ToolCalled():
+                self.dispatch(event)
+                self.workshop.called(event)
             case _:
                 self.dispatch(event)
 
@@ -167,7 +179,7 @@ class Conductor:
         keys = {change.key for change in changes.changes}
         self.config = config
         self.rules = Rules.of(config)
-        self.parts.agent.reconfigure(config)
+        self.parts.agent.reconfigure(self.workshop.configure(config))
         self.set_volume(config.audio.playback.volume if "audio.playback.volume" in keys else self.volume)
         for effect in (Effect.PANEL, Effect.MICROPHONE, Effect.LOUDSPEAKER, Effect.RECONNECT):
             if effect in changes.effects:
@@ -266,6 +278,8 @@ class Conductor:
                 parts.agent.open()
             case kiosk.RetryDevices():
                 parts.capture.open()
+            case kiosk.RunTool() | kiosk.RefuseTool() | kiosk.CancelTools():
+                self.workshop.carry_out(effect)
             case kiosk.PlaySound(sound) if self.state.turn is not Turn.SPEAKING:
                 self.signs.show(sound, self.config)
 
@@ -340,29 +354,14 @@ class Conductor:
     # --- time ----------------------------------------------------------------------------------
 
     def _set_alarm(self) -> None:
-        deadlines = [g.deadline_s for g in self._gestures.values() if g.deadline_s is not None]
-        self._alarm.set(min([self.state.next_deadline_s, self._uplink_due_s, *deadlines]))
+        self._alarm.set(min(self.state.next_deadline_s, self._uplink_due_s, self._buttons.deadline_s))
 
     def _ring(self, now_s: float) -> None:
-        for button, gestures in self._gestures.items():
-            if gestures.deadline_s is not None and gestures.deadline_s <= now_s:
-                self._gesture(button, gestures.tick(now_s))
+        self._buttons.tick(now_s)
         if self.state.next_deadline_s <= now_s:
             self.dispatch(kiosk.Tick(self.parts.playback.queued_samples, self.downlink.audio_at_s))
         else:
             self._pump()
-
-    def _gesture(self, button: Button, gestures: tuple[Gesture, ...]) -> None:
-        for gesture in gestures:
-            if button == "talk":
-                self.dispatch(gesture)
-            elif isinstance(gesture, Pressed):
-                self.dispatch(kiosk.MuteSwitched(None))
-        self._set_alarm()
-
-    def _make_gestures(self) -> dict[Button, Gestures]:
-        debounce_ms = self.config.panel.button.debounce_ms
-        return {"talk": Gestures(debounce_ms), "mute": Gestures(debounce_ms)}
 
     # --- another configuration -----------------------------------------------------------------
 
@@ -373,7 +372,7 @@ class Conductor:
         """Put a part with the present settings in the place of the one before."""
         match effect:
             case Effect.PANEL if self._loop is not None:
-                self._gestures = self._make_gestures()
+                self._buttons.begin_anew(self.config.panel.button.debounce_ms)
                 self.parts.replace_panel(self.config.panel, self._loop, self.edge)
                 self.parts.panel.show(self._sign)
                 faults = self.parts.panel.facts().faults

@@ -52,6 +52,19 @@ class Sound(StrEnum):
     BUDGET = "budget"
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A call of a tool, as far as decisions depend on it."""
+
+    call_id: str
+    name: str
+    timeout_s: float
+    confirm: bool = False
+    """It runs only after a tap on the button."""
+    hold: bool = False
+    """The agent is silent until it is done."""
+
+
 # --- events ------------------------------------------------------------------------------------
 
 
@@ -136,6 +149,25 @@ class Restored:
     """There is a conversation, left by a daemon that was killed in the middle of it."""
 
     due: Due
+
+
+@dataclass(frozen=True, slots=True)
+class ToolWanted:
+    """The agent has called a tool, and nothing is wrong with the call."""
+
+    work: Work
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFinished:
+    """A tool that was running has ended, well or not, and the agent has been told."""
+
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndRequested:
+    """A tool wants the conversation to end after the next answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +287,28 @@ class PlaySound:
     sound: Sound
 
 
+@dataclass(frozen=True, slots=True)
+class RunTool:
+    """Run the tool of this call; `ToolFinished` follows."""
+
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefuseTool:
+    """Tell the agent why the tool of this call does not run."""
+
+    call_id: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelTools:
+    """Stop the tools of these calls: nobody waits for them any more."""
+
+    call_ids: tuple[str, ...]
+
+
 Event = (
     Started
     | Stopping
@@ -271,6 +325,9 @@ Event = (
     | Restored
     | RouteAppeared
     | Tick
+    | ToolWanted
+    | ToolFinished
+    | EndRequested
 )
 Effect = (
     BeginUtterance
@@ -290,4 +347,7 @@ Effect = (
     | RetryDevices
     | SetPatience
     | PlaySound
+    | RunTool
+    | RefuseTool
+    | CancelTools
 )

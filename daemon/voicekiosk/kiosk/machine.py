@@ -11,12 +11,13 @@ from typing import assert_never
 
 from voicekiosk.agent import events as agent
 from voicekiosk.audio import events as audio
-from voicekiosk.kiosk import links, patience, turns
+from voicekiosk.kiosk import links, patience, turns, work
 from voicekiosk.kiosk.events import (
     AudioArrived,
     CancelUtterance,
     ConnectNow,
     Effect,
+    EndRequested,
     Event,
     Failed,
     Fault,
@@ -35,6 +36,8 @@ from voicekiosk.kiosk.events import (
     Started,
     Stopping,
     Tick,
+    ToolFinished,
+    ToolWanted,
     TryOut,
     UtteranceSent,
 )
@@ -53,6 +56,7 @@ def step(state: State, event: AnyEvent, now_s: float, rules: Rules) -> tuple[Sta
     effects: list[Effect] = []
     state = _decide(state, event, now_s, rules, effects.append)
     state = patience.decide(state, event, rules, effects.append)
+    state = work.decide(state, event, now_s, rules, effects.append)
     return _settle(state, now_s, rules), tuple(effects)
 
 
@@ -94,6 +98,8 @@ def _decide(s: State, event: AnyEvent, now_s: float, rules: Rules, emit: Emit) -
             return replace(s, hang_up_at_s=NEVER, session_wanted=s.session_wanted or rules.connect_on_boot)
         case LookForDevices(faults):
             return replace(s, untried=s.untried | faults)
+        case ToolWanted() | ToolFinished() | EndRequested():
+            return s  # `work` decides
         case TryOut():
             # Long enough to see it connect, even where a session is given up after the last word.
             return replace(
@@ -116,6 +122,8 @@ def _settle(s: State, now_s: float, rules: Rules) -> State:
             tail_until_s=NEVER,
             nudge_at_s=NEVER,
             kept_until_s=NEVER,
+            confirm_until_s=NEVER,
+            speak_at_s=NEVER,
         )
     if s.turn is Turn.NONE:
         s = replace(
@@ -149,7 +157,8 @@ def _button(s: State, gesture: Gesture, now_s: float, rules: Rules, emit: Emit) 
         case DoubleTapped():
             return turns.hang_up(s, emit)
         case LongPressed():
-            return _mute(s, not s.muted, emit) if rules.mode == "toggle" else s
+            mutes = rules.mode == "toggle" and not s.confirm_pressed
+            return _mute(s, not s.muted, emit) if mutes else s
         case _:
             assert_never(gesture)
 
@@ -169,6 +178,8 @@ def _press(s: State, pressed_s: float, now_s: float, rules: Rules, emit: Emit) -
     if Fault.BUDGET in s.faults and s.turn is not Turn.LISTENING:
         emit(PlaySound(Sound.BUDGET))
         return s
+    if s.confirming is not None and s.turn is not Turn.LISTENING:
+        return work.press(s, emit)
     if Fault.MICROPHONE in s.faults and not s.microphone_open and s.turn is not Turn.LISTENING:
         emit(PlaySound(Sound.MICROPHONE_GONE))
         emit(RetryDevices())
@@ -198,6 +209,8 @@ def _press_while_listening(s: State, pressed_s: float, now_s: float, rules: Rule
 
 
 def _release(s: State, held_s: float, now_s: float, rules: Rules, emit: Emit) -> State:
+    if s.confirm_pressed:
+        return work.release(s, held_s, now_s, rules, emit)
     if s.turn is not Turn.LISTENING or s.latched or s.tail_until_s < NEVER:
         return s
     if rules.mode == "auto" and held_s < rules.latch_below_s:

@@ -11,10 +11,11 @@ from typing import Literal
 
 from voicekiosk.config.persona import agent_of
 from voicekiosk.config.schema import Config
-from voicekiosk.kiosk.events import Fault
+from voicekiosk.kiosk.events import Fault, Work
 from voicekiosk.panel.lamp import Sign
 
 NEVER = float("inf")
+PAST = float("-inf")
 
 NUDGE_AFTER_S = {"min_latency": 2.0, "balanced": 2.5, "max_accuracy": 4.0}
 """When to ask for an answer that does not come, by transcription mode (protocol §6.5)."""
@@ -50,6 +51,8 @@ class Name(StrEnum):
     LISTENING = "listening"
     THINKING = "thinking"
     SPEAKING = "speaking"
+    WORKING = "working"
+    CONFIRMING = "confirming"
     RECONNECTING = "reconnecting"
     OFFLINE = "offline"
     MUTED = "muted"
@@ -78,6 +81,7 @@ class Rules:
     connect_on_boot: bool = False
     warm: bool = False
     greets: bool = False
+    still_working_s: float = 10.0
     patience: bool = False
 
     @classmethod
@@ -101,6 +105,7 @@ class Rules:
             connect_on_boot=talk.connect == "on_boot",
             warm=config.audio.capture.warm,
             greets=bool(agent.greeting),
+            still_working_s=talk.still_working_s,
             patience=config.patience.enabled,
         )
 
@@ -170,10 +175,31 @@ class State:
     sayings: tuple[str, ...] = ()
     """What the operator wants said as soon as the link is ready."""
 
+    work: tuple[Work, ...] = ()
+    """Tools that are running."""
+    confirming: Work | None = None
+    """A tool that waits for a tap on the button."""
+    confirm_pressed: bool = False
+    """The button is down for that."""
+    confirm_until_s: float = NEVER
+    owed: bool = False
+    """The service has called tools, and answers once more when it has their results."""
+    work_until_s: float = PAST
+    """All of this has to be over by then."""
+    speak_at_s: float = NEVER
+    """When the agent is told to ask for the tap, or to say that a tool takes its time."""
+    ending: bool = False
+    """The conversation ends after the answer."""
+
     @property
     def microphone_live(self) -> bool:
         """Whether microphone audio may leave the process."""
         return self.turn is Turn.LISTENING
+
+    @property
+    def busy(self) -> bool:
+        """Whether a tool has been called and its answer has not begun."""
+        return bool(self.work) or self.confirming is not None or self.owed
 
     @property
     def microphone_wanted(self) -> bool:
@@ -203,6 +229,8 @@ class State:
             self.turn_deadline_s,
             self.tail_until_s,
             self.nudge_at_s,
+            self.confirm_until_s,
+            self.speak_at_s,
         )
 
 
@@ -224,6 +252,10 @@ def name_of(state: State) -> Name:
         return Name.RECONNECTING
     if state.link is Link.CONNECTING and state.turn is not Turn.SPEAKING:
         return Name.CONNECTING
+    if state.confirming is not None:
+        return Name.CONFIRMING
+    if state.work:
+        return Name.WORKING
     return {Turn.SPEAKING: Name.SPEAKING, Turn.THINKING: Name.THINKING}.get(state.turn, Name.IDLE)
 
 

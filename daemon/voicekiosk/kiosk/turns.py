@@ -202,6 +202,7 @@ def decide(
                 return _think(s, now_s + rules.reconnecting_s)
             if s.reply_open:
                 return _think(s, now_s + rules.thinking_timeout_s)
+            # With tools at work, `work` makes it thinking again.
             return replace(s, turn=Turn.NONE)
 
 
@@ -318,7 +319,7 @@ def _reply_completed(s: State, now_s: float, rules: Rules, emit: Emit) -> State:
         case Turn.SPEAKING:
             emit(FinishReply())
             return s
-        case Turn.THINKING if not s.reply_has_audio:
+        case Turn.THINKING if not (s.reply_has_audio or s.busy):
             if s.reply_has_words or s.nudged:
                 return no_answer(s, emit)
             emit(CreateReply())

@@ -13,7 +13,6 @@ import msgspec
 
 from voicekiosk.tools.outcome import MAX_RESULT_BYTES, ToolError
 
-SOCKET_VARIABLE = "VOICEKIOSK_TOOL_SOCKET"
 MAX_REPLY_BYTES = 2 * MAX_RESULT_BYTES
 
 

@@ -12,6 +12,9 @@ from voicekiosk.errors import KioskError
 MAX_RESULT_BYTES = 16 * 1024
 """What a tool may tell the agent; more is no answer to a question."""
 
+SOCKET_VARIABLE = "VOICEKIOSK_TOOL_SOCKET"
+"""Environment variable with the socket behind which commands run as another user; see `isolated`."""
+
 Run = Callable[[dict[str, Any]], Awaitable[object]]
 
 

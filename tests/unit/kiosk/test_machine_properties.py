@@ -1,5 +1,7 @@
 """What holds whatever happens: invariants of the state machine over random sequences of events."""
 
+from dataclasses import replace
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +16,10 @@ from voicekiosk.panel.lamp import MICROPHONE_SIGNS
 
 REPLIES = st.sampled_from(["r1", "r2", "r3", ""])
 CAUSES = st.sampled_from(list(agent.Cause))
+CALLS = st.sampled_from(["c1", "c2", "c3"])
+WORK = st.builds(
+    kiosk.Work, CALLS, st.just("door"), st.sampled_from([1.0, 60.0]), st.booleans(), st.booleans()
+)
 
 OTHERS = st.one_of(
     st.builds(agent.Connecting, st.integers(1, 5), st.booleans()),
@@ -46,6 +52,12 @@ OTHERS = st.one_of(
     st.builds(audio.SpeakerOpened, st.none()),
     st.builds(audio.SpeakerLost, st.just("gone"), st.just(1.0)),
     st.builds(audio.SpeakerDrained, st.just(0.0), st.just(0)),
+    st.builds(agent.ToolCalled, CALLS, st.just("door"), st.just({})),
+    st.builds(agent.ToolsVoid, st.lists(CALLS, max_size=2).map(tuple)),
+    st.builds(kiosk.ToolWanted, WORK),
+    st.builds(kiosk.ToolWanted, WORK),
+    st.builds(kiosk.ToolFinished, CALLS),
+    st.builds(kiosk.EndRequested),
     st.builds(DoubleTapped, st.just(0.0)),
     st.builds(LongPressed, st.just(0.0)),
 )
@@ -179,3 +191,71 @@ def test_left_alone_the_kiosk_comes_to_rest(script, rules):
         assert not state.session_wanted
         assert state.link is Link.CLOSED
         assert state.next_deadline_s == NEVER
+
+
+@settings(max_examples=400, deadline=None)
+@given(SCRIPT, RULES)
+def test_every_tool_that_is_wanted_is_run_refused_or_cancelled_and_none_is_forgotten(script, rules):
+    """What the state calls running or waiting is what the effects have begun and not ended."""
+    running, waiting = set(), set()
+
+    def check(before, event, state, effects, now_s):
+        if isinstance(event, kiosk.ToolWanted):
+            waiting.add(event.work.call_id)
+        if isinstance(event, kiosk.ToolFinished):
+            running.discard(event.call_id)
+        for effect in effects:
+            match effect:
+                case kiosk.RunTool(call_id):
+                    assert call_id in waiting
+                    waiting.discard(call_id)
+                    running.add(call_id)
+                case kiosk.RefuseTool(call_id, why):
+                    assert why
+                    waiting.discard(call_id)
+                case kiosk.CancelTools(call_ids):
+                    running.difference_update(call_ids)
+                    waiting.difference_update(call_ids)
+        assert running == {work.call_id for work in state.work}
+        assert waiting == ({state.confirming.call_id} if state.confirming else set())
+
+    play(_each_call_once(script), rules, check)
+
+
+@settings(max_examples=400, deadline=None)
+@given(SCRIPT, RULES)
+def test_a_tool_that_needs_a_tap_never_runs_without_one(script, rules):
+    def check(before, event, state, effects, now_s):
+        for effect in effects:
+            if isinstance(effect, kiosk.RunTool) and before.confirming is not None:
+                if effect.call_id == before.confirming.call_id:
+                    assert isinstance(event, Released)
+                    assert event.held_s < 1.0
+            elif isinstance(effect, kiosk.RunTool):
+                assert isinstance(event, kiosk.ToolWanted)
+                assert not event.work.confirm
+
+    play(_each_call_once(script), rules, check)
+
+
+@settings(max_examples=400, deadline=None)
+@given(SCRIPT, RULES)
+def test_a_kiosk_at_rest_has_no_tool_at_work(script, rules):
+    def check(before, event, state, effects, now_s):
+        if state.turn is Turn.NONE or state.link is not Link.READY or state.stopping:
+            assert not state.busy
+        if state.busy:
+            assert name_of(state) is not Name.IDLE
+
+    play(script, rules, check)
+
+
+def _each_call_once(script):
+    """The agent room tells of a call once: give each wanted tool an id of its own."""
+    names = iter(range(1000))
+    return [
+        kiosk.ToolWanted(replace(item.work, call_id=f"c{next(names)}"))
+        if isinstance(item, kiosk.ToolWanted)
+        else item
+        for item in script
+    ]
