@@ -5,16 +5,15 @@
 # own headers of that architecture, unpacked beside.
 # shellcheck disable=SC2154
 
-declare -A TRIPLET=([amd64]=x86_64-linux-gnu [arm64]=aarch64-linux-gnu [armhf]=arm-linux-gnueabihf)
+declare -A TRIPLET=([amd64]=x86_64-linux-gnu [arm64]=aarch64-linux-gnu)
 declare -A PLATFORMS=(
     [amd64]="manylinux_2_34_x86_64 manylinux_2_28_x86_64 manylinux_2_27_x86_64 manylinux2014_x86_64 manylinux_2_17_x86_64 manylinux1_x86_64 manylinux_2_5_x86_64"
     [arm64]="manylinux_2_34_aarch64 manylinux_2_28_aarch64 manylinux_2_27_aarch64 manylinux2014_aarch64 manylinux_2_17_aarch64"
-    [armhf]="manylinux_2_31_armv7l manylinux2014_armv7l manylinux_2_17_armv7l"
 )
-declare -A MACHINE=([amd64]=x86_64 [arm64]=aarch64 [armhf]=armv7l)
+declare -A MACHINE=([amd64]=x86_64 [arm64]=aarch64)
 
 make_deb() {
-    [[ -n ${TRIPLET[$arch]:-} ]] || wrong "unknown architecture $arch"
+    [[ -n ${TRIPLET[$arch]:-} ]] || wrong "a .deb can be made for amd64 and arm64, not for $arch"
     command -v dpkg-deb >/dev/null || fail "dpkg-deb is missing: this makes Debian packages on Debian"
     local release=12 suite=bookworm home=opt/voicekiosk tree site number name
     [[ $version == 3.13 ]] && release=13 suite=trixie
@@ -125,7 +124,6 @@ write_control() {
     [[ $release == 13 ]] && alsa=libasound2t64
     next=3.$((${version#3.} + 1))
     [[ $arch == amd64 ]] || extra=", python3-systemd"
-    [[ $arch != armhf ]] || extra+=", python3-numpy"
     cat > "$tree/DEBIAN/control" <<END
 Package: voicekiosk
 Version: $full

@@ -9,9 +9,12 @@ problem() { printf '  PROBLEM  %s\n' "$*"; problems=1; }
 check_architecture() {
     case $machine in
         x86_64 | aarch64) okay "architecture: $machine" ;;
-        armv7l) okay "architecture: $machine (numpy comes from apt)" ;;
-        armv6l) note "architecture: $machine, the first Pi and Pi Zero: one slow core; not tried" ;;
-        *) problem "architecture: $machine; x86_64, aarch64 and armv7l are known to work" ;;
+        armv7l | armv6l)
+            # msgspec has no wheel there, and its source needs setuptools-scm, which is not locked.
+            if [[ -n $offline ]]; then note "architecture: $machine, 32 bits: not tried; numpy comes from apt"
+            else problem "architecture: $machine: a 64-bit system is needed, as msgspec has no wheel for 32-bit ARM" \
+                "(with --offline and a wheel of your own it may work)"; fi ;;
+        *) problem "architecture: $machine; x86_64 and aarch64 are known to work" ;;
     esac
 }
 

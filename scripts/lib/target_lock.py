@@ -13,10 +13,6 @@ from pip._vendor.packaging.requirements import Requirement
 
 # Published as source only; everything else that the lock names for a machine has wheels for it.
 SOURCE_ONLY = {"pyalsaaudio", "systemd-python"}
-# And these have none for 32-bit ARM, nor one for every machine.
-SOURCE_ONLY_ARMV7L = {"msgspec"}
-# A fallback of a driver of our own, and without a wheel there.
-LEFT_OUT_ARMV7L = {"lgpio"}
 
 
 def main() -> None:
@@ -37,12 +33,8 @@ def main() -> None:
         requirement = Requirement(re.split(r"\s*\\\n", block, maxsplit=1)[0])
         if requirement.marker is not None and not requirement.marker.evaluate(environment):
             continue
-        small = machine == "armv7l"
-        if small and requirement.name in LEFT_OUT_ARMV7L:
-            continue
         plain = re.sub(r"^(\S+==\S+) ;[^\\]*", r"\1 ", block)
-        built = requirement.name in SOURCE_ONLY or (small and requirement.name in SOURCE_ONLY_ARMV7L)
-        (sources if built else wheels).append(plain)
+        (sources if requirement.name in SOURCE_ONLY else wheels).append(plain)
     (directory / "wheels.lock").write_text("".join(wheels), encoding="utf-8")
     (directory / "sources.lock").write_text("".join(sources), encoding="utf-8")
 
