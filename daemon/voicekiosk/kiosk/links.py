@@ -132,8 +132,8 @@ def _ready_while_thinking(s: State, now_s: float, rules: Rules, emit: Emit, *, k
         deadline_s = now_s + rules.max_hold_s + rules.thinking_timeout_s
         return replace(s, utterance_sent=False, turn_deadline_s=deadline_s)
     if kept:
-        nudge_at_s = NEVER if s.nudged else now_s + rules.nudge_after_s
-        return replace(s, nudge_at_s=nudge_at_s, turn_deadline_s=now_s + rules.thinking_timeout_s)
+        deadline_s = now_s + rules.thinking_timeout_s
+        return replace(s, nudge_at_s=now_s + rules.nudge_after_s, turn_deadline_s=deadline_s)
     # The question is in what the fresh session was told; nobody will say it again.
     emit(CreateReply())
     return replace(s, nudged=True, turn_deadline_s=now_s + rules.thinking_timeout_s)
@@ -160,7 +160,9 @@ def _lost(s: State, now_s: float, rules: Rules, emit: Emit) -> State:
             s = replace(s, reply_held=False)
         case Turn.THINKING:
             emit(PlaySound(Sound.TICK))
-            s = replace(s, turn_deadline_s=now_s + rules.reconnecting_s + rules.thinking_timeout_s)
+            # A wish for the answer may have died with the link: nobody knows what was sent last.
+            deadline_s = now_s + rules.reconnecting_s + rules.thinking_timeout_s
+            s = replace(s, nudged=False, turn_deadline_s=deadline_s)
         case _:
             pass
     return replace(s, reply_id="", reply_open=False, reply_has_audio=False)

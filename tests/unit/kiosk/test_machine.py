@@ -851,3 +851,17 @@ def test_a_muted_kiosk_does_not_open_its_microphone_to_look():
     scene = idle()
     scene.tell(kiosk.MuteSwitched(on=True), kiosk.LookForDevices())
     assert not scene.state.microphone_wanted
+
+
+def test_a_wish_for_the_answer_that_died_with_the_link_is_made_again():
+    scene = listening()
+    scene.tell(agent.SpeechStarted())
+    scene.wait(1.0)
+    scene.release()
+    scene.wait(0.2)
+    scene.tell(kiosk.UtteranceSent(loud=True))
+    assert kiosk.CreateReply() in scene.wait(3.0)
+    scene.tell(DROPPED, RESUMED, kiosk.UtteranceSent(loud=True))
+    assert kiosk.CreateReply() in scene.wait(3.0)
+    scene.tell(DROPPED, agent.UserText("hello", final=True), RESUMED)
+    assert kiosk.CreateReply() in scene.wait(3.0)
