@@ -109,6 +109,11 @@ def live(folder: Path) -> int:
     """Let a person talk to the simulator with this machine's own devices."""
     if not sys.stdin.isatty():
         raise RuntimeError("--live needs a terminal: its space bar is the button")
+    if not list(Path("/proc/asound").glob("card[0-9]*")):
+        raise RuntimeError(
+            "--live needs a microphone and a loudspeaker, and this machine has no sound card: plug in a headset,"
+            " or see it with the stand-in card: scripts/demo"
+        )
     with Server(folder / "record", folder / "server.log") as server:
         config = folder / "live.toml"
         config.write_text(LIVE_CONFIG.format(url=json.dumps(server.url)))
