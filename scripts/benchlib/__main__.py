@@ -69,8 +69,9 @@ def main() -> int:
         print(*outcome.tables, sep="\n\n", end="\n\n", flush=True)
         figures[own.section] = outcome.figures
         shortfalls += outcome.shortfalls
-    if "json" in options:
-        options.json.write_text(json.dumps(figures, indent=1) + "\n")
+        # After each section: whoever stops a long run keeps what there is.
+        if "json" in options:
+            options.json.write_text(json.dumps(figures, indent=1) + "\n")
     if options.readme:
         summary.into_readme(figures, ROOT / "README.md")
     for shortfall in shortfalls:

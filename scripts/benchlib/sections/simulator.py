@@ -15,6 +15,9 @@ from benchlib.stage import KEY, Stage
 from benchlib.usage import between, snapshot
 
 MOST_LATE_MS = 100.0
+MESSAGES_PER_S = 100
+# Of those that are to come: the connection, the first reply and its burst take some of the time.
+LEAST_MESSAGES = 0.5
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +43,12 @@ def run(options: argparse.Namespace) -> Outcome:
         outcome.figures[f"clients_{clients}"] = seen
         late = [f"{seen[name]:.1f}" for name in ("late_p50_ms", "late_p99_ms", "late_max_ms")]
         rows.append([str(clients), *late, f"{usage.cpu_ms_per_s:.0f}", f"{usage.cpu_ms_per_s / clients:.1f}"])
-        if seen["late_p99_ms"] > MOST_LATE_MS:
+        if seen["messages"] < LEAST_MESSAGES * clients * options.seconds * MESSAGES_PER_S:
+            outcome.shortfalls.append(
+                f"simulator: {seen['messages']} messages reached {clients} clients in {options.seconds:g} s;"
+                " either it or this machine is too busy for so many"
+            )
+        elif seen["late_p99_ms"] > MOST_LATE_MS:
             outcome.shortfalls.append(
                 f"simulator: {seen['late_p99_ms']:.0f} ms late (p99) with {clients} clients, "
                 f"promised under {MOST_LATE_MS:g}"
