@@ -63,12 +63,10 @@ class ConstantSignal:
         """Take the next block; tell whether the signal has stood still for `limit_frames` or longer."""
         if len(block) > 0:
             value = int(block[-1])
-            if len(block) > 1 and block[-2] != value:
-                # Nearly always; and a look at two samples costs a tenth of one at all.
-                same = 1
-            else:
-                # Backwards from the end, the place of the first sample that differs; 0 when none does.
-                same = int((block[::-1] != value).argmax())
+            # Nearly always the last two differ, and a look at two samples costs a tenth of one at all.
+            # Otherwise, backwards from the end, the place of the first that differs; 0 when none does.
+            differ = len(block) > 1 and block[-2] != value
+            same = 1 if differ else int((block[::-1] != value).argmax())
             if same > 0:
                 self.constant_frames = same
             elif value == self._value:

@@ -198,8 +198,7 @@ class Playback(DeviceOwner):
                 if card.running:
                     self._bell.wait(self._wait_s(card))
                 elif not (self._ends or self._flushing):
-                    gather_s = self._queue.gather_s(self._cushion_samples, self._clock())
-                    if self._rest(gather_s, alarms):
+                    if self._rest(self._patience_s(), alarms):
                         # `avail` raises if the card is lost. If it is not, the alarm would ring for ever.
                         pcm.avail()
                         alarms = []
@@ -251,6 +250,13 @@ class Playback(DeviceOwner):
             self._note_underrun(card.push())
         elif self._flushing is None:
             self._fill(card, speech, now_s)
+
+    def _patience_s(self) -> float | None:
+        """Return how long a card that stands still may be left alone; None: until a ring."""
+        if self._reply is not None and self._hungry:
+            # Begun, and the card was lost or ran dry in it: nothing happens before more of it comes.
+            return None
+        return self._queue.gather_s(self._cushion_samples, self._clock())
 
     @property
     def _is_idle(self) -> bool:

@@ -424,6 +424,19 @@ def test_however_a_reply_arrives_every_sample_is_played_once_and_in_order(
     assert len(stage.events(SpeakerDrained)) == 1
 
 
+def test_a_card_lost_in_the_middle_of_a_reply_that_pauses_is_waited_for_without_spinning() -> None:
+    stage = Stage(Card(rates=[48000]), plain(rate_hz=0))
+    first, last = speech(0.15), speech(0.3, 99)
+    stage.say(0.1, first, end=False)
+    stage.world.at(0.6, lambda: setattr(stage.card, "trouble", "No such device"))
+    stage.world.at(0.9, lambda: setattr(stage.card, "trouble", None))
+    stage.say(3.0, last)
+    stage.run(stop_s=5.0)
+    assert stage.bell.wakeups < 200
+    assert position_of(through(48000, np.concatenate([first, last]))[-12000:-2400], stage.sound()) >= 0
+    assert len(stage.events(SpeakerDrained)) == 1
+
+
 @given(
     acts=st.lists(
         st.tuples(
