@@ -87,7 +87,8 @@ async def test_c29_several_calls_of_one_reply_and_calls_that_follow_are_each_ans
 async def test_c29_fifty_calls_in_one_reply_get_fifty_answers(stage, tmp_path):
     # Break: drop the calls that are too many.
     fifty = scenario(tmp_path, '{ name = "get_weather" }, ' * 50)
-    async with stage(fifty, changes={"tools.call_ms": 10.0}, tools=(tool(),)) as s:
+    slow = tool(script="sleep 2; echo 22")
+    async with stage(fifty, changes={"tools.call_ms": 1.0}, tools=(slow,)) as s:
         await asked(s, results=50)
         await over(s)
         results = s.sent("tool.result")
