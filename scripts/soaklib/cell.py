@@ -12,10 +12,10 @@ from typing import Self
 
 from soaklib.judge import Asked, Heard, connections_of, look
 from soaklib.network import KINDS, Drop, Kind, proxy_to, strike
-from soaklib.process import Kiosk, Simulator, Size
+from soaklib.process import DiedError, Kiosk, Simulator, Size
 from soaklib.voice import CARD_HZ, Speech
 
-MOMENTS = ("idle", "utterance", "utterance", "utterance", "thinking", "reply", "reply")
+MOMENTS = ("idle", "utterance", "utterance", "utterance", "thinking", "tool", "reply", "reply")
 SPEAKS_S = 15.0
 STUCK_S = 45.0
 """From the last fault of a round to a kiosk that has answered and is ready for the next visitor."""
@@ -36,6 +36,8 @@ class Round:
     """The question went down with the daemon, and has to be asked again."""
     understood_before: bool = False
     """The service had taken the question before it was killed itself, with the end of its record."""
+    machine_too_busy: bool = False
+    """The stand-in microphone overran its two seconds: what it lost was not lost by the kiosk."""
     problem: str = ""
     """Why the kiosk counts as stuck; empty when it does not."""
     heard: Heard | None = None
@@ -85,7 +87,7 @@ class Cell:
             if now.lost_with_the_daemon:
                 await self._play(now, [], trouble)
             self.sizes.append(await self.kiosk.size())
-        except (TimeoutError, StuckError) as error:
+        except (TimeoutError, StuckError, DiedError) as error:
             now.problem = f"{error or type(error).__name__} ({self.kiosk.state}, linked: {self.kiosk.linked})"
             await self._begin_anew()
             return
@@ -125,6 +127,13 @@ class Cell:
         if "thinking" in plan:
             await asyncio.sleep(rng.uniform(0.0, 1.2))
             await trouble(self, now, "thinking")
+        if "tool" in plan:
+            # Every other answer needs one.
+            with contextlib.suppress(TimeoutError):
+                await kiosk.until(lambda: kiosk.state in ("working", "speaking"), SPEAKS_S)
+                await asyncio.sleep(rng.uniform(0.0, 1.5))
+                if kiosk.state == "working":
+                    await trouble(self, now, "tool")
         for _ in range(plan.count("reply")):
             with contextlib.suppress(TimeoutError):
                 await kiosk.until(lambda: kiosk.state == "speaking" or now.lost_with_the_daemon, SPEAKS_S)
@@ -160,7 +169,9 @@ class Cell:
     async def _judge(self, now: Round) -> None:
         """Have another process look for the question's samples as soon as the record is complete."""
         began_s = now.question[0].start / CARD_HZ + time.time() - time.monotonic()
-        if now.understood_before:
+        overran = [told for told in self.kiosk.since(began_s - 1.0, "microphone") if "overrun" in told.text]
+        now.machine_too_busy = bool(overran)
+        if now.understood_before or overran:
             return
         asked = Asked(now.question, began_s, self.simulator.record, now.connections)
         previous = self._judging

@@ -30,6 +30,7 @@ PROMISES = {
     "restarted": Promise(None, 3.0),
 }
 DETECT_P99_S = 3.0
+MOST_UNJUDGED = 0.02
 # A process that is asked twice does not answer the same: memory is taken in arenas.
 GROWTH = {"rss_kb": 4096, "threads": 0, "fds": 1, "tasks": 1}
 
@@ -76,6 +77,7 @@ def row(cells: list[Cell]) -> dict[str, Any]:
     return {
         "drops": len(drops),
         "questions": len(heard),
+        "unjudged": sum(one.machine_too_busy for one in rounds),
         "lost_samples": sum(one.lost for one in heard),
         "stuck": sum(bool(one.problem) for one in rounds),
         "repeated_ms": percentiles(repeated, 1),
@@ -96,6 +98,8 @@ def shortfalls(name: str, figures: dict[str, Any]) -> list[str]:
         found.append(f"{name}: {figures['lost_samples']} samples of speech were lost")
     if figures["stuck"]:
         found.append(f"{name}: {figures['stuck']} times a kiosk did not come back by itself")
+    if figures["unjudged"] > MOST_UNJUDGED * figures["questions"]:
+        found.append(f"{name}: the machine was too busy: {figures['unjudged']} questions could not be judged")
     limits = [
         ("repeated_ms p99", figures["repeated_ms"]["p99"], promise.repeated_p99_ms),
         ("recovery_s p99", figures["recovery_s"]["p99"], promise.recovery_p99_s),

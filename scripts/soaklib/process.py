@@ -33,6 +33,10 @@ device = "{LOUDSPEAKER}"
 queue_ms = 200
 [panel]
 driver = "none"
+[[tools]]
+name = "look_up"
+description = "Looks something up"
+command = ["sleep", "2"]
 """
 
 
@@ -46,6 +50,7 @@ class Told:
 
     t_s: float
     kind: str
+    text: str
     fields: dict[str, Any]
 
 
@@ -214,7 +219,7 @@ class Kiosk:
     def _take(self, message: dict[str, Any]) -> None:
         if "topic" in message and "event" in message:
             event = message["event"]
-            told = Told(message["time"], event["kind"], event["fields"])
+            told = Told(message["time"], event["kind"], event["text"], event["fields"])
             self.events.append(told)
             match told.kind:
                 case "state":
@@ -256,10 +261,12 @@ class Simulator:
         """Start it; it listens when this returns."""
         self.lives += 1
         self.record = self.folder / f"record-{self.lives}"
+        # No two lives give their sessions the same names.
+        seed = str(self.seed + 7919 * self.lives)
         with (self.folder / "simulator.log").open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "voicekiosk", "simulate", "--seed", str(self.seed + 7919 * self.lives), "--port", str(self.port), "--key", KEY,
-                "--scenario", str(self.scenario), "--record", str(self.record),
+                sys.executable, "-m", "voicekiosk", "simulate", "--port", str(self.port), "--key", KEY,
+                "--scenario", str(self.scenario), "--seed", seed, "--record", str(self.record),
                 stdout=asyncio.subprocess.PIPE, stderr=log,
             )  # fmt: skip
         assert self._process.stdout is not None
