@@ -111,8 +111,8 @@ def live(folder: Path) -> int:
         raise RuntimeError("--live needs a terminal: its space bar is the button")
     if not list(Path("/proc/asound").glob("card[0-9]*")):
         raise RuntimeError(
-            "--live needs a microphone and a loudspeaker, and this machine has no sound card: plug in a headset,"
-            " or see it with the stand-in card: scripts/demo"
+            "--live needs a microphone and a loudspeaker, and this machine has no sound card: "
+            "plug in a headset, or see it with the stand-in card: scripts/demo"
         )
     with Server(folder / "record", folder / "server.log") as server:
         config = folder / "live.toml"

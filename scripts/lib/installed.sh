@@ -9,6 +9,7 @@
 home=/opt/voicekiosk
 command_link=/usr/local/bin/voicekiosk
 unit_file=/etc/systemd/system/voicekiosk.service
+tool_units=(voicekiosk-tool.socket voicekiosk-tool@.service)
 sysusers_file=/usr/lib/sysusers.d/voicekiosk.conf
 tmpfiles_file=/usr/lib/tmpfiles.d/voicekiosk.conf
 gpio_rule=/usr/lib/udev/rules.d/60-voicekiosk-gpio.rules
@@ -40,7 +41,7 @@ point() {
 
 # Make VERSION (a folder of `versions`) the one in use: its unit, rules and accounts, then the switch.
 activate() {
-    local version=$1 share=$home/versions/$1/share
+    local version=$1 share=$home/versions/$1/share unit
     changed=0
     place "$share/systemd/voicekiosk.sysusers" "$sysusers_file" 0644
     if ((changed)) || ! id voicekiosk >/dev/null 2>&1; then
@@ -55,6 +56,10 @@ activate() {
     ((!changed)) || reload_udev gpio
     changed=0
     place "$share/systemd/voicekiosk.service" "$unit_file" 0644
+    # A version from before there were tools has none.
+    for unit in "${tool_units[@]}"; do
+        [[ ! -e $share/systemd/$unit ]] || place "$share/systemd/$unit" "${unit_file%/*}/$unit" 0644
+    done
     point "$home/current" "versions/$version"
     point "$home/bin" current/bin
     point "$command_link" "$home/bin/voicekiosk"

@@ -97,5 +97,5 @@ class RawClient:
 async def until(condition):
     """Wait until `condition()` holds."""
     async with asyncio.timeout(WAIT_S):
-        while not condition():  # noqa: ASYNC110 - conditions of any kind
+        while not condition():
             await asyncio.sleep(0.005)

@@ -1,4 +1,4 @@
-"""One call of one tool, as `voicekiosk-tool@.service` runs it: `python -m voicekiosk.tools.instance FILE`.
+"""One call of one tool, as `voicekiosk-tool@.service` runs it: `voicekiosk tool --connection`.
 
 Standard input is the connection to the daemon, both ways. When the daemon goes away, so does the tool.
 """
@@ -49,17 +49,20 @@ async def serve(connection: socket.socket, file: Path) -> None:
 
 async def _answer(request: Request, file: Path) -> bytes:
     try:
-        value = await _run(request, load(file))
+        value = await run_tool(request, load(file))
         as_json(value)
         reply = Reply(value)
     except ConfigError:
         reply = Reply(error=f"{file} cannot be used at the moment; somebody has to run: voicekiosk check")
+    except TimeoutError:
+        reply = Reply(error="it did not finish in time and was stopped")
     except ToolError as error:
         reply = Reply(error=str(error))
     return msgspec.json.encode(reply)[:MAX_REPLY_BYTES] + b"\n"
 
 
-async def _run(request: Request, config: Config) -> object:
+async def run_tool(request: Request, config: Config) -> object:
+    """Run a command of the configuration. Raises `ToolError`, or TimeoutError after the tool's own limit."""
     tool = next((tool for tool in config.tools if tool.name == request.tool and tool.command), None)
     if tool is None:
         raise ToolError(f"there is no command called {request.tool[:64]} here")
@@ -67,15 +70,3 @@ async def _run(request: Request, config: Config) -> object:
         raise ToolError("; ".join(found))
     async with asyncio.timeout(tool.timeout_s):
         return await run_command(tool.command, request.arguments, tool.name)
-
-
-def main(arguments: list[str]) -> int:
-    """Serve the connection on standard input."""
-    with socket.socket(fileno=0) as connection:
-        connection.setblocking(False)
-        asyncio.run(serve(connection, Path(arguments[0])))
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))

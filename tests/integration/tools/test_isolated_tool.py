@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import subprocess
 import sys
 from contextlib import asynccontextmanager
 
@@ -44,7 +45,7 @@ async def behind(tmp_path, text=CONFIG):
         loop = asyncio.get_running_loop()
         while True:
             connection, _ = await loop.sock_accept(listening)
-            command = [sys.executable, "-m", "voicekiosk.tools.instance", str(file)]
+            command = [sys.executable, "-m", "voicekiosk", "tool", "--connection", "--config", str(file)]
             started.append(await asyncio.create_subprocess_exec(*command, stdin=connection))
             connection.close()
 
@@ -146,3 +147,20 @@ async def test_a_request_that_is_none_ends_quietly(tmp_path, request_, capsys):
 
 def test_a_reply_is_one_line():
     assert b"\n" not in msgspec.json.encode(Reply("two\nlines"))
+
+
+def voicekiosk(tmp_path, *arguments):
+    file = tmp_path / "config.toml"
+    file.write_text(CONFIG.format(mark=tmp_path / "mark"))
+    command = [sys.executable, "-m", "voicekiosk", "tool", *arguments, "--config", str(file)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_maker_can_try_a_tool_at_the_command_line(tmp_path):
+    done = voicekiosk(tmp_path, "echo", '{"city": "Utrecht"}')
+    assert (done.returncode, done.stdout) == (0, '{"city":"Utrecht"}\n')
+    done = voicekiosk(tmp_path, "nothing")
+    assert done.returncode == 1
+    assert "there is no command called nothing" in done.stderr
+    assert voicekiosk(tmp_path, "echo", "rubbish").returncode == 2
+    assert voicekiosk(tmp_path).returncode == 2

@@ -1,0 +1,71 @@
+"""`voicekiosk tool`: try a tool of the configuration; and what `voicekiosk-tool@.service` runs."""
+
+import argparse
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from voicekiosk.cli.check import DEFAULT_FILE
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the subcommand to the command line."""
+    parser = subparsers.add_parser(
+        "tool",
+        help="try a tool of the configuration",
+        description="Run one [[tools]] with a command, as a child of this shell, and print what the agent "
+        "would be told. Exit code 0: it gave a result; 1: it failed.",
+    )
+    parser.add_argument("name", nargs="?", help="name of the tool")
+    parser.add_argument(
+        "arguments", nargs="?", default="{}", help="what the agent would give it, as JSON (default: {})"
+    )
+    parser.add_argument(
+        "--config", type=Path, default=Path(DEFAULT_FILE), metavar="FILE", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--connection", action="store_true", help="answer one call of the daemon on standard input"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run one tool."""
+    from voicekiosk.errors import ConfigError
+
+    if args.connection:
+        import socket
+
+        from voicekiosk.tools.instance import serve
+
+        with socket.socket(fileno=os.dup(0)) as connection:
+            connection.setblocking(False)
+            asyncio.run(serve(connection, args.config))
+        return 0
+    if not args.name:
+        raise ConfigError("which tool? voicekiosk tool NAME 'ARGUMENTS AS JSON'")
+    return _try(args.name, args.arguments, args.config)
+
+
+def _try(name: str, text: str, file: Path) -> int:
+    import msgspec
+
+    from voicekiosk.config.load import load
+    from voicekiosk.errors import ConfigError
+    from voicekiosk.tools.instance import run_tool
+    from voicekiosk.tools.isolated import Request
+    from voicekiosk.tools.outcome import ToolError, as_json
+
+    try:
+        request = msgspec.convert({"tool": name, "arguments": msgspec.json.decode(text)}, Request)
+    except msgspec.MsgspecError as error:
+        raise ConfigError(f"the arguments are no JSON object: {error}") from None
+    config = load(file)
+    try:
+        print(as_json(asyncio.run(run_tool(request, config))))
+    except (ToolError, TimeoutError) as error:
+        print(str(error) or "it did not finish in time and was stopped", file=sys.stderr)
+        return 1
+    return 0
