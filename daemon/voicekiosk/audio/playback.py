@@ -197,11 +197,10 @@ class Playback(DeviceOwner):
                     continue
                 if card.running:
                     self._bell.wait(self._wait_s(card))
-                elif not (self._ends or self._flushing):
-                    if self._rest(self._patience_s(), alarms):
-                        # `avail` raises if the card is lost. If it is not, the alarm would ring for ever.
-                        pcm.avail()
-                        alarms = []
+                elif not (self._ends or self._flushing) and self._rest(self._patience_s(), alarms):
+                    # `avail` raises if the card is lost. If it is not, the alarm would ring for ever.
+                    pcm.avail()
+                    alarms = []
         finally:
             self._card = None
             self._hungry = True
