@@ -7,6 +7,7 @@ from typing import Any
 import alsaaudio
 
 from voicekiosk.audio.devices import Direction
+from voicekiosk.audio.quiet import silence_alsa
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ def read_controls(
 
     Names that a card has twice are told apart by ALSA's number: "Mic" and "Mic,1".
     """
+    silence_alsa()
     try:
         names = alsa.mixers(cardindex=card_index)
     except alsa.ALSAAudioError:

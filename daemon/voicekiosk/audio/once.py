@@ -3,11 +3,9 @@
 The daemon has threads of its own for this (`capture`, `playback`); here somebody waits for the result.
 """
 
-import os
 import select
 import time
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator
 from pathlib import Path
 from types import ModuleType
 
@@ -25,22 +23,6 @@ from voicekiosk.errors import DeviceError
 _STALLED_S = 1.5
 # How long is recorded before and after what is played.
 _BEFORE_S, _AFTER_S = 0.3, 0.8
-
-
-@contextmanager
-def without_alsas_own_words() -> Iterator[None]:
-    """Keep libasound from writing to standard error; it says in ten lines what an exception says in one.
-
-    For programs of one thread: it is the whole process's standard error that is silent meanwhile.
-    """
-    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nothing, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nothing)
 
 
 def periods(

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from voicekiosk.audio.devices import SYSFS, Direction, resolve
 from voicekiosk.audio.frames import LAYOUTS, DeviceFacts
+from voicekiosk.audio.quiet import silence_alsa
 from voicekiosk.config import schema
 from voicekiosk.errors import DeviceError
 
@@ -208,6 +209,7 @@ def open_pcm(
     Does not let other Python threads run while ALSA opens the device. Raises DeviceError, one sentence
     that names the device, the setting and what the device supports.
     """
+    silence_alsa()
     wish = Wish.of(settings)
     pcm_name = resolve(wish.device, wish.direction, sysfs=sysfs, known=alsa.pcms)
     setup = _Setup(

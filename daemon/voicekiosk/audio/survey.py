@@ -10,6 +10,7 @@ import alsaaudio
 from voicekiosk.audio.devices import SYSFS, Card, Direction, list_cards, resolve
 from voicekiosk.audio.frames import LAYOUTS
 from voicekiosk.audio.pcm import preferred_rate
+from voicekiosk.audio.quiet import silence_alsa
 from voicekiosk.config import schema
 from voicekiosk.errors import DeviceError
 
@@ -51,6 +52,7 @@ class Choice:
 
 def survey(*, alsa: ModuleType = alsaaudio, sysfs: Path = SYSFS) -> list[CardReport]:
     """Return every card with its abilities. Opens each device for a moment; one in use stays unasked."""
+    silence_alsa()
     return [
         CardReport(
             card,
@@ -64,6 +66,7 @@ def choose(
     settings: schema.Capture | schema.Playback, *, alsa: ModuleType = alsaaudio, sysfs: Path = SYSFS
 ) -> Choice:
     """Return which card `settings` lead to now."""
+    silence_alsa()
     direction = Direction.CAPTURE if isinstance(settings, schema.Capture) else Direction.PLAYBACK
     try:
         pcm_name = resolve(settings.device, direction, sysfs=sysfs, known=alsa.pcms)

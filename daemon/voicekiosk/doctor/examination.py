@@ -14,7 +14,7 @@ from voicekiosk.agent.probe import knock
 from voicekiosk.audio.chirp import chirp, find
 from voicekiosk.audio.devices import Card, Direction, list_cards
 from voicekiosk.audio.mixer import read_controls
-from voicekiosk.audio.once import play_and_record, record, without_alsas_own_words
+from voicekiosk.audio.once import play_and_record, record
 from voicekiosk.audio.survey import Abilities, choose, names_card, survey
 from voicekiosk.config.load import check_file
 from voicekiosk.config.schema import Config
@@ -113,8 +113,7 @@ def _access(case: Case) -> Iterator[Verdict]:
 
 def _sound(case: Case) -> Iterator[Verdict]:
     audio, cards = case.config.audio, list_cards()
-    with without_alsas_own_words():
-        reports = survey() if case.devices_free else []
+    reports = survey() if case.devices_free else []
     there = True
     for settings, direction in ((audio.capture, Direction.CAPTURE), (audio.playback, Direction.PLAYBACK)):
         choice = choose(settings)
@@ -141,8 +140,7 @@ def _sound(case: Case) -> Iterator[Verdict]:
         yield skipped("microphone level", "somebody is using the kiosk: voicekiosk level, or try again later")
         return
     try:
-        with without_alsas_own_words():
-            rate_hz, block = record(audio.capture, LISTEN_S)
+        rate_hz, block = record(audio.capture, LISTEN_S)
     except DeviceError as error:
         yield failure("microphone level", str(error), "see the links above")
         return
@@ -157,8 +155,7 @@ def _echo(case: Case) -> Verdict:
     volume = min(audio.playback.volume, audio.playback.volume_max) / 100
     loud = np.asarray(chirp() * volume, np.int16)
     try:
-        with without_alsas_own_words():
-            heard, began_s = play_and_record(audio.capture, audio.playback, loud)
+        heard, began_s = play_and_record(audio.capture, audio.playback, loud)
     except DeviceError as error:
         return failure("loudspeaker to microphone", str(error), "see the links above")
     return sound.judge_echo(find(heard, began_s))
