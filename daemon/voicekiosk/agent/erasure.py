@@ -17,6 +17,11 @@ LONGEST = 64 * 1024
 class ErasureError(Exception):
     """A session was not deleted; the text says why, and another attempt may do better."""
 
+    def __init__(self, text: str, *, answered: bool = False) -> None:
+        """Say why; `answered` when the service said so itself, of this session alone."""
+        super().__init__(text)
+        self.answered = answered
+
 
 def address_of(config: Config) -> str:
     """Return the address whose sessions are opened with this configuration."""
@@ -32,9 +37,18 @@ async def delete_session(
     """
     if address not in HOSTS.values() and address != config.agent.url:
         raise ErasureError(f"{address} is not the configured service")
-    agent = _with_address(config, address)
+    # The default address leads to one cluster or the other, and each answers 404 for what the other has
+    # (protocol 1.1): a session is gone when no cluster knows it.
+    everywhere = (address, HOSTS["eu"], HOSTS["us"]) if address == HOSTS["default"] else (address,)
+    for each in everywhere:
+        if await _delete_at(_with_address(config, each), session_id, credential):
+            return
+
+
+async def _delete_at(config: Config, session_id: str, credential: Callable[[], str | None]) -> bool:
+    """Delete a session at the address of `config`; return whether it was there. Raises ErasureError."""
     try:
-        target, key = Target.of(agent), checked_key(credential())
+        target, key = Target.of(config), checked_key(credential())
         async with asyncio.timeout(TIMEOUT_S):
             answer = await _request(target, session_id, key)
     except TimeoutError:
@@ -44,9 +58,12 @@ async def delete_session(
     except OSError as error:
         raise ErasureError(of_exception(error, target.host, time.time()).detail) from None
     status = http_status(answer)
-    if status in (200, 202, 204) or (status == 404 and not _of_the_key(answer)):
-        return
-    raise ErasureError(f"{target.host} answers {status or 'something that is not HTTP'}")
+    if status in (200, 202, 204):
+        return True
+    if status == 404 and not _of_the_key(answer):
+        return False
+    said = f"{target.host} answers {status or 'something that is not HTTP'}"
+    raise ErasureError(said, answered=bool(status))
 
 
 def _with_address(config: Config, address: str) -> Config:

@@ -7,11 +7,13 @@ from tests.rigs.live_kiosk import KEY, LiveKiosk
 
 from voicekiosk.agent import events as agent
 from voicekiosk.agent.erasure import ErasureError, delete_session
+from voicekiosk.agent.opening import HOSTS
 from voicekiosk.config.schema import Agent, Config, Privacy
 from voicekiosk.kiosk.eraser import Eraser
 from voicekiosk.service.statefile import StateFile
 from voicekiosk.simulator import Settings, Simulator
 from voicekiosk.simulator.scenario import Scenario, change
+from voicekiosk.simulator.world import Life
 
 QUICK = {"ready.updated_ms": 20.0, "turn.onset_ms": 200.0, "turn.end_ms": 300.0, "reply.lead_in_ms": 60.0}
 
@@ -91,6 +93,43 @@ async def test_a_service_that_is_away_is_asked_again_and_said_once(tmp_path, cap
         assert rig.eraser.waiting
     assert caplog.text.count("not deleted yet") == 1
     assert KEY not in caplog.text
+
+
+@pytest.fixture
+async def clusters(monkeypatch):
+    """Give one simulator for each of the service's hosts."""
+    async with Simulator(Settings()) as default, Simulator(Settings()) as us, Simulator(Settings()) as eu:
+        sims = {"default": default, "us": us, "eu": eu}
+        for region, sim in sims.items():
+            monkeypatch.setitem(HOSTS, region, sim.url)
+        yield sims
+
+
+def delete(region, key=KEY):
+    return delete_session(Config(), HOSTS[region], "sess_x", lambda: key)
+
+
+@pytest.mark.parametrize("region", ["default", "us", "eu"])
+async def test_what_the_default_address_opened_is_deleted_wherever_it_is(clusters, region):
+    clusters[region].world.lives["sess_x"] = life = Life("sess_x", None, 0.0)
+    await delete("default")
+    assert life.deleted
+
+
+async def test_what_no_cluster_knows_is_gone(clusters):
+    await delete("default")
+
+
+async def test_a_cluster_that_cannot_be_asked_is_not_taken_for_one_that_knows_nothing(clusters, monkeypatch):
+    monkeypatch.setitem(HOSTS, "us", "ws://127.0.0.1:9/v1/ws")
+    with pytest.raises(ErasureError):
+        await delete("default")
+
+
+async def test_a_region_that_was_named_is_the_only_one_that_is_asked(clusters):
+    clusters["eu"].world.lives["sess_x"] = life = Life("sess_x", None, 0.0)
+    await delete("us")
+    assert not life.deleted
 
 
 async def test_the_key_goes_to_no_other_address():
