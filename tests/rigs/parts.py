@@ -123,6 +123,7 @@ class FakeAgent:
         self.sent = b""
         self.takes = True
         self.left = None
+        self.heard = ""
         self.state = LinkState.CLOSED
 
     def open(self):
@@ -155,6 +156,7 @@ class FakeAgent:
 
     def played(self, reply_id, samples):
         self.calls.append(("played", reply_id, samples))
+        return self.heard
 
     def renew(self, detail):
         self.calls.append("renew")

@@ -25,7 +25,10 @@ HARDWARE = {
 PURE = {
     *(
         f"kiosk/{name}.py"
-        for name in ("state", "events", "machine", "turns", "links", "utterance", "uplink", "downlink")
+        for name in (
+            *("state", "events", "machine", "turns", "links", "utterance", "uplink", "downlink"),
+            *("captions", "patience"),
+        )
     ),
     *(f"agent/{name}.py" for name in ("session", "turns", "ladder", "memory", "wire", "events")),
     *(f"audio/{name}.py" for name in ("ring", "resample", "levels", "reply", "timeline", "frames")),

@@ -145,9 +145,9 @@ class AgentClient:
         """Throw away the audio of the present reply."""
         self._session.discard_reply()
 
-    def played(self, reply_id: str, samples: int) -> None:
-        """Tell how much of a reply was heard, so that a session after a drop goes on from there."""
-        self._session.memory.played(reply_id, samples)
+    def played(self, reply_id: str, samples: int) -> str:
+        """Tell how much of a reply was heard, for a session after a drop; return the words."""
+        return self._session.memory.played(reply_id, samples)
 
     def renew(self, detail: str) -> None:
         """Replace a session that does not work (protocol 8.3) by a fresh one that continues it."""

@@ -109,13 +109,15 @@ class Memory:
             end = int(played_ms / 1000 * CHARACTERS_PER_S)
         return _whole_words(turn.text, end)
 
-    def played(self, reply_id: str, played_samples: int) -> None:
-        """Cut a reply's turn at what the loudspeaker really played of it."""
+    def played(self, reply_id: str, played_samples: int) -> str:
+        """Cut a reply's turn at what the loudspeaker really played of it; return what is left."""
         turn = self._find(reply_id)
-        if turn is not None:
-            heard = self.spoken(reply_id, played_samples)
-            turn.cut = turn.cut or heard != turn.text.strip()
-            turn.text, turn.final = heard, True
+        if turn is None:
+            return ""
+        heard = self.spoken(reply_id, played_samples)
+        turn.cut = turn.cut or heard != turn.text.strip()
+        turn.text, turn.final = heard, True
+        return heard
 
     def snapshot(self, reply_id: str, played_samples: int) -> tuple[Said, ...]:
         """Return the turns; of reply `reply_id` what had been heard after so many samples were played."""

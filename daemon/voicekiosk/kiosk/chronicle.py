@@ -14,6 +14,7 @@ from voicekiosk.agent import events as agent
 from voicekiosk.agent.facts import Ending, LinkFacts
 from voicekiosk.audio import events as audio
 from voicekiosk.kiosk import events as kiosk
+from voicekiosk.kiosk.captions import Captions, Line
 from voicekiosk.kiosk.machine import AnyEvent
 from voicekiosk.kiosk.state import Link, Name, State, name_of
 from voicekiosk.panel.gestures import DoubleTapped, LongPressed, Pressed, Released
@@ -56,17 +57,22 @@ class Chronicle:
         publish: Publish,
         reason: Callable[[State], str],
         link: Callable[[], LinkFacts],
+        heard: Callable[[str], str],
         *,
         transcripts: bool,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Tell `notifier` and `publish`; `reason(state)` says in words what is wrong."""
+        """Tell `notifier` and `publish`; `reason(state)` says in words what is wrong.
+
+        `heard(reply_id)` gives the words of a reply that were heard before it was silenced.
+        """
         self._clock = clock
         self._notifier = notifier
         self._publish = publish
         self._reason = reason
         self._link = link
         self.transcripts = transcripts
+        self._captions = Captions(heard)
         self._session_id = ""
         self._opened_at: datetime | None = None
         self._state_name = Name.STARTING
@@ -89,8 +95,8 @@ class Chronicle:
         name = name_of(after)
         if name is not name_of(before) or after.faults != before.faults:
             self._state(name, after)
-        if isinstance(event, agent.UserText | agent.AgentText):
-            self._caption(event)
+        for line in self._captions.observe(event, before, after):
+            self._caption(line)
 
     def tell(self, level: int, text: str) -> None:
         """Say something about the configuration."""
@@ -288,16 +294,16 @@ class Chronicle:
             turn = {"TURN": str(self.turns)} if self.turns else {}
             logger.log(level, "%s", text, extra={"fields": own | turn | (fields or {})})
 
-    def _caption(self, event: agent.UserText | agent.AgentText) -> None:
-        visitor = isinstance(event, agent.UserText)
-        interrupted = isinstance(event, agent.AgentText) and event.interrupted
-        who = "visitor" if visitor else "agent"
+    def _caption(self, line: Line) -> None:
         self._publish(
             Topic.TRANSCRIPT,
-            Caption(who=who, text=event.text, final=event.final, interrupted=interrupted),
+            Caption(who=line.who, text=line.text, final=line.final, interrupted=line.interrupted),
         )
-        if event.final and self.transcripts:
-            self._log(logging.INFO, f"{who}: {event.text}")
+        if line.final and self.transcripts:
+            fields = {"WHO": line.who, "TEXT": line.text, "REPLY_ID": line.reply_id}
+            if line.interrupted:
+                fields["INTERRUPTED"] = "yes"
+            self._log(logging.INFO, f"{line.who}: {line.text}", fields)
 
 
 def _code(ending: Ending | None) -> str:

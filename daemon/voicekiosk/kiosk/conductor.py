@@ -69,7 +69,7 @@ class Conductor:
         self.uplink = Uplink(
             self.parts.agent.send_audio, lambda loud: self.dispatch(kiosk.UtteranceSent(loud))
         )
-        self.downlink = Downlink(lambda: self.parts.playback)
+        self.downlink = Downlink(lambda: self.parts.playback, self.parts.agent.played)
         self.signs = Signs(lambda: self.parts.playback)
         self._buttons = Buttons(self.dispatch, config.panel.button.debounce_ms)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -219,7 +219,7 @@ class Conductor:
                 if isinstance(event, agent.Ended | agent.Refused):
                     self._session_open = False
                 self.uplink.lost()
-                self._tell_played(self.downlink.enqueued_samples)
+                self.downlink.broken_off()
             case audio.MicrophoneOpened(stream):
                 self.uplink.microphone_opened(stream, self.parts.capture.frame_at(0.0))
             case audio.MicrophoneLost(reason):
@@ -235,6 +235,8 @@ class Conductor:
                 self._quiet_since_s, self.signs.sounding = t_s, False
             case agent.AgentText(reply_id, text) if reply_id == self.state.reply_id:
                 self.downlink.text(reply_id, text)
+            case agent.AgentText(reply_id, text, final=True, interrupted=trimmed):
+                self.downlink.text_is_complete(reply_id, text, trimmed=trimmed)
 
     def _carry_out(self, effect: kiosk.Effect, now_s: float) -> None:
         parts = self.parts
@@ -255,7 +257,6 @@ class Conductor:
             case kiosk.Resend(whole):
                 self.uplink.resend(whole=whole)
             case kiosk.FlushSpeaker():
-                self._tell_played(parts.playback.played_samples)
                 self.downlink.flush()
                 parts.agent.discard_reply()
             case kiosk.FinishReply():
@@ -295,11 +296,6 @@ class Conductor:
             reach_s = max(from_s - settings.preroll_ms / 1000, self._quiet_since_s + ECHO_GUARD_S)
             from_s = min(from_s, reach_s)
         self.uplink.begin(stream, capture.frame_at(from_s))
-
-    def _tell_played(self, samples: int) -> None:
-        reply_id, played = self.downlink.played(samples)
-        if reply_id:
-            self.parts.agent.played(reply_id, played)
 
     def _warm_wanted(self) -> bool:
         state = self.state

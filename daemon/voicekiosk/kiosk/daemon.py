@@ -63,6 +63,7 @@ class Daemon:
             self._publish,
             self.reason,
             self.conductor.parts.agent.facts,
+            self.conductor.downlink.heard,
             transcripts=config.log.transcripts,
         )
         self.keeper = Keeper(live, store or LastGood(None), kept, self.conductor, self)

@@ -11,9 +11,15 @@ A_MOMENT = bytes(2 * 240)
 class Downlink:
     """The way down. Belongs to the event loop's thread."""
 
-    def __init__(self, playback: Callable[[], Playback]) -> None:
-        """Queue audio with whatever `playback()` is the loudspeaker now."""
+    def __init__(self, playback: Callable[[], Playback], tell_played: Callable[[str, int], str]) -> None:
+        """Queue audio with whatever `playback()` is the loudspeaker now.
+
+        `tell_played` is told how much of a reply that ends early is heard, in samples; it returns the words.
+        """
         self._playback = playback
+        self._tell_played = tell_played
+        self._ended_early = ("", 0)
+        self._heard = ""
         self._held: list[bytes] | None = None
         self._gate = Gate()
         self._reply_id = self._texts_of = ""
@@ -50,6 +56,24 @@ class Downlink:
         if self._held is None:
             self._play(kept)
 
+    def text_is_complete(self, reply_id: str, text: str, *, trimmed: bool) -> None:
+        """Take the whole text of a reply, for one that ended early; `trimmed`: it is what was heard."""
+        ended, samples = self._ended_early
+        if samples and reply_id == ended:
+            self._heard = text if trimmed else self._tell_played(ended, samples)
+
+    def heard(self, reply_id: str) -> str:
+        """Return the words of a reply that were heard before it ended early."""
+        return self._heard if reply_id == self._ended_early[0] else ""
+
+    def broken_off(self) -> None:
+        """Note that no more of the reply comes: what is queued will be heard."""
+        self._end_early(self.enqueued_samples)
+
+    def _end_early(self, samples: int) -> None:
+        self._ended_early = self.played(samples)
+        self._heard = self._tell_played(*self._ended_early) if self._reply_id else ""
+
     def played(self, samples: int) -> tuple[str, int]:
         """Return the latest reply and how much of it that count of the loudspeaker's is."""
         return self._reply_id, max(0, samples - self._begins_at)
@@ -83,5 +107,6 @@ class Downlink:
 
     def flush(self) -> None:
         """Silence the loudspeaker and forget what was kept."""
+        self._end_early(self._playback().played_samples)
         self._held, self._gate = None, Gate()
         self._playback().flush()

@@ -18,7 +18,20 @@ from typing import Final, TextIO
 
 from voicekiosk.service.redact import REDACTOR, Redactor
 
-FIELDS: Final = frozenset({"SESSION_ID", "STATE", "TURN", "DEVICE", "ERROR_CODE", "CLOSE_CODE"})
+FIELDS: Final = frozenset(
+    {
+        "SESSION_ID",
+        "STATE",
+        "TURN",
+        "DEVICE",
+        "ERROR_CODE",
+        "CLOSE_CODE",
+        "WHO",
+        "REPLY_ID",
+        "INTERRUPTED",
+        "TEXT",
+    }
+)
 """The journal fields of ours; others are left out, since nobody would look for them."""
 
 _IDENTIFIER: Final = "voicekiosk"
@@ -113,7 +126,10 @@ class StreamHandler(_Handler):
 
     def _for_systemd(self, record: logging.LogRecord) -> str:
         text = self.text_of(record)
-        if fields := self.fields_of(record):
+        fields = self.fields_of(record)
+        # Beside the line that says the same in words it would only be said twice.
+        fields.pop("TEXT", None)
+        if fields:
             text += " (" + ", ".join(f"{name}={value}" for name, value in fields.items()) + ")"
         # journald takes each line for a record of its own, so each needs the priority.
         prefix = f"<{priority_of(record.levelno)}>"

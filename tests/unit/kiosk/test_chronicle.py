@@ -34,6 +34,7 @@ class Scene:
             lambda topic, event: self.published.append((topic, event)),
             lambda state: reason if state.faults or state.offline else "",
             lambda: facts,
+            lambda reply_id: "",
             transcripts=False,
             clock=lambda: self.now_s,
         )
@@ -111,5 +112,12 @@ def test_what_people_say_goes_to_those_who_watch_and_not_to_the_journal(caplog):
     assert captions == [{"who": "visitor", "text": "good morning", "final": True, "interrupted": False}]
     assert "good morning" not in caplog.text
     scene.chronicle.transcripts = True
-    scene.tell(agent.AgentText("r", "good day", final=True, interrupted=False))
-    assert "agent: good day" in caplog.text
+    scene.tell(Released(1001.0, 1.0), kiosk.UtteranceSent(loud=True), agent.ReplyStarted("r"))
+    scene.tell(kiosk.AudioArrived("r"), agent.AgentText("r", "good day", final=True, interrupted=False))
+    scene.tell(agent.ReplyDone("r", interrupted=False))
+    assert "good day" not in caplog.text
+    scene.tell(audio.SpeakerDrained(1002.0, 100))
+    said = [record.fields for record in caplog.records if "TEXT" in getattr(record, "fields", ())]
+    assert [(fields["WHO"], fields["TEXT"], fields["REPLY_ID"]) for fields in said] == [
+        ("agent", "good day", "r")
+    ]

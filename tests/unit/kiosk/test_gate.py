@@ -28,6 +28,10 @@ class Loudspeaker:
         self.played = self.enqueued_samples
 
     @property
+    def played_samples(self):
+        return self.played
+
+    @property
     def enqueued_samples(self):
         return len(self.pcm) // 2
 
@@ -39,7 +43,7 @@ class Loudspeaker:
 @pytest.fixture
 def kiosk():
     loudspeaker = Loudspeaker()
-    return Downlink(lambda: loudspeaker), loudspeaker
+    return Downlink(lambda: loudspeaker, lambda *_: ""), loudspeaker
 
 
 def test_silence_plays_at_once_and_sound_waits_for_a_word():
@@ -121,7 +125,7 @@ def test_each_reply_has_a_gate_of_its_own(kiosk):
 @given(st.lists(st.sampled_from(["silence", "noise", "play", "word"]), max_size=60))
 def test_a_reply_with_words_is_played_whole_and_in_order(steps):
     loudspeaker = Loudspeaker()
-    downlink = Downlink(lambda: loudspeaker)
+    downlink = Downlink(lambda: loudspeaker, lambda *_: "")
     came = b""
     for number, what in enumerate(steps):
         piece = SILENCE if what == "silence" else np.full(240, 3000 + number, "<i2").tobytes()

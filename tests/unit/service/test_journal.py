@@ -128,6 +128,17 @@ def test_without_the_library_each_line_carries_its_priority(redactor):
     assert stream.getvalue() == "<3>first <hidden>\n<3>second (SESSION_ID=abc)\n"
 
 
+def test_what_was_said_is_a_field_and_not_said_twice_in_a_line(redactor, sent):
+    fields = {"WHO": "agent", "TEXT": "good day"}
+    logger_with(JournalHandler(redactor, sent.send)).info("agent: good day", extra={"fields": fields})
+    assert (sent[0]["WHO"], sent[0]["TEXT"]) == ("agent", "good day")
+    stream = io.StringIO()
+    logger_with(StreamHandler(redactor, stream, for_journald=True)).info(
+        "agent: good day", extra={"fields": fields}
+    )
+    assert stream.getvalue() == "<6>agent: good day (WHO=agent)\n"
+
+
 def test_at_a_desk_a_line_has_time_level_and_room(redactor):
     stream = io.StringIO()
     logger_with(StreamHandler(redactor, stream, for_journald=False)).warning("the link is down")
