@@ -1,6 +1,7 @@
 """The command line of `scripts/virtual-pi`."""
 
 import argparse
+import platform
 import shutil
 import signal
 import sys
@@ -39,7 +40,7 @@ def main() -> int:
     test.add_argument("--stock", action="store_true", help="on Debian's own kernel, under qemu; slow")
     test.add_argument("--keep", metavar="DIR", type=Path, help="keep logs of the guest in DIR")
     test.add_argument(
-        "--guests", metavar="N", type=int, help="so many at once; each takes a part of the tests"
+        "--guests", metavar="N", type=_positive, help="so many at once; each takes a part of the tests"
     )
     play = commands.add_parser("run", help="boot a kiosk to play with")
     play.add_argument("config", nargs="?", type=Path, help="its configuration file")
@@ -51,6 +52,7 @@ def main() -> int:
     # What was started is ended on the way out, however that comes.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
+        _check(args)
         match args.command:
             case "build":
                 print(image(kernel()))
@@ -77,11 +79,40 @@ def main() -> int:
         return 130
 
 
+def _positive(text: str) -> int:
+    if not (text.isdecimal() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 1 on")
+    return int(text)
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Refuse at once what would fail after minutes of building."""
+    if args.command != "arm64" and platform.machine() != "x86_64":
+        raise host.VirtualPiError(
+            f"the guest's kernel runs on x86_64 only, and this machine is {platform.machine()}"
+        )
+    host.need_root()
+    if args.command == "test":
+        if args.json is not None:
+            args.json.open("a").close()
+        if args.keep is not None:
+            args.keep.mkdir(parents=True, exist_ok=True)
+
+
+def _text(config: Path) -> str:
+    try:
+        return config.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise host.VirtualPiError(
+            f"{config} is no text in UTF-8: {error.reason} at byte {error.start}"
+        ) from error
+
+
 def _interactive(mode: str, config: Path | None) -> int:
+    text = _text(config) if config else PLAYED_WITH
     machine = kernel()
     disk = image(machine)
     with guest.share() as folder:
-        text = config.read_text() if config else PLAYED_WITH
         (folder / "config.toml").write_text(text)
         host.say("booting; 'exit' powers it off")
         running = guest.Guest(machine, disk, folder, mode)

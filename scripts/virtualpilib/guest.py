@@ -5,10 +5,10 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from virtualpilib.host import PROJECT, run, scratch
+from virtualpilib.host import PROJECT, VirtualPiError, run, say, scratch
 from virtualpilib.kernel import Kernel
 from virtualpilib.wheels import wheels
 
@@ -20,6 +20,37 @@ PARTS = (
 MEMORY = "1G"
 MEMORY_FILES = Path("/dev/shm")
 """Where the guest's memory lies: on a disk it would crawl."""
+NEEDED_BYTES = 1600 << 20
+"""For a guest's memory, and for what it changes on its disk."""
+
+
+@contextmanager
+def memory() -> Iterator[Path]:
+    """Give an empty folder in memory with room for a guest; say so if it has to be on disk."""
+    # For two: what another guest may still grow by is not seen.
+    if _free_bytes(MEMORY_FILES) >= 2 * NEEDED_BYTES:
+        with scratch(MEMORY_FILES) as folder:
+            yield folder
+        return
+    with scratch() as folder, ExitStack() as stack:
+        try:
+            run(["mount", "-t", "tmpfs", "-o", f"size={NEEDED_BYTES}", "tmpfs", folder], what="making room")
+            stack.callback(run, ["umount", "--lazy", folder], what="giving the room back")
+        except VirtualPiError:
+            say(
+                f"{MEMORY_FILES} has less than {2 * NEEDED_BYTES >> 20} MB, and no tmpfs can be mounted: "
+                f"the guest's memory is a file in {folder}, and it may be too slow for its tests "
+                "(in Docker: --shm-size=4g)"
+            )
+        yield folder
+
+
+def _free_bytes(folder: Path) -> int:
+    try:
+        facts = os.statvfs(folder)
+    except OSError:
+        return 0
+    return facts.f_bavail * facts.f_frsize if os.access(folder, os.W_OK) else 0
 
 
 @contextmanager
@@ -50,9 +81,8 @@ class Guest:
         self, kernel: Kernel, disk: Path, folder: Path, mode: str, console: int | None = None
     ) -> None:
         """Boot on a throwaway copy of `disk`; without a `console` (a descriptor) it is this terminal."""
-        base = MEMORY_FILES if os.access(MEMORY_FILES, os.W_OK) else None
-        self._scratch = scratch(base)
-        private = self._scratch.__enter__()
+        self._stack = ExitStack()
+        private = self._stack.enter_context(memory())
         command = [
             # Whatever becomes of this side, no guest is left behind.
             "setpriv", "--pdeathsig", "KILL",
@@ -72,6 +102,7 @@ class Guest:
                 "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
                 "TMPDIR": str(private),
                 "HOME": str(private),
+                "LD_PRELOAD": str(kernel.preload or ""),
             },
             # Of its own, so that a whole guest can be ended at once.
             start_new_session=console is not None,
@@ -91,13 +122,13 @@ class Guest:
             else:
                 self.process.kill()
             self.process.wait(10)
-        self._scratch.__exit__(None, None, None)
+        self._stack.close()
 
 
 def prefer(pid: int) -> None:
     """Give a guest the processor before others: its sound cards have no buffers for their work.
 
-    It is the more likely to hang (see `tier.SILENT_S`) the more often it is interrupted, too. The kernel
+    It is the more likely to hang (see `tier.Patience`) the more often it is interrupted, too. The kernel
     keeps a twentieth of the time for everybody else.
     """
     with suppress(OSError):

@@ -10,6 +10,7 @@ from virtualpilib.host import VirtualPiError, cached, fingerprint, need, run, sa
 
 PREBUILT = "VOICEKIOSK_UML_DIR"
 FRAGMENT = Path(__file__).with_name("uml.config")
+XSTATE = Path(__file__).with_name("xstate.c")
 SOURCE = Path("/usr/src/linux-source-6.1.tar.xz")
 PACKED = ("linux.uml.xz", "modules.tar.xz")
 
@@ -23,30 +24,46 @@ class Kernel:
     """A folder with lib/modules/VERSION in it."""
     key: str
     """Changes when the kernel does."""
+    preload: Path | None = None
+    """A library that the program needs before its own."""
 
 
 def kernel() -> Kernel:
-    """Return a prebuilt kernel, or build one."""
+    """Return the prebuilt kernel that the environment names, if it is whole, else build one."""
     folder = os.environ.get(PREBUILT)
-    made = _unpacked(Path(folder)) if folder else _built()
-    return Kernel(made / "linux", made / "modules", made.name)
+    made = None
+    if folder:
+        try:
+            made = _unpacked(Path(folder))
+        except VirtualPiError as error:
+            say(f"{PREBUILT}={folder} is of no use: {error}. Building a kernel instead")
+    made = made or _built()
+    return Kernel(made / "linux", made / "modules", made.name, _preload())
+
+
+def _preload() -> Path:
+    """Return what makes the kernel run on processors that are newer than it."""
+
+    def make(into: Path) -> None:
+        need({"gcc": "gcc", "/usr/include/stdlib.h": "libc6-dev"})
+        options = ["-O2", "-shared", "-fPIC", "-o", into / "xstate.so"]
+        run(["gcc", *options, XSTATE, "-ldl"], what="building what is preloaded into the kernel")
+
+    return cached("xstate", fingerprint(XSTATE), make) / "xstate.so"
+
+
+def parse_sums(text: str) -> dict[str, str]:
+    """Return for each file that a SHA256SUMS names its sum; lines that are none are passed over."""
+    pairs = [line.split(maxsplit=1) for line in text.splitlines()]
+    return {pair[1].strip().lstrip("*"): pair[0].lower() for pair in pairs if len(pair) == 2}
 
 
 def _unpacked(folder: Path) -> Path:
-    sums = _sums(folder)
     need({"xz": "xz-utils"})
+    sums = parse_sums(_read(folder / "SHA256SUMS").decode(errors="replace"))
     for name in PACKED:
-        try:
-            found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
-        except OSError as error:
-            raise VirtualPiError(
-                f"{PREBUILT}={folder}: cannot read {name}: {error.strerror}; unset it to build a kernel"
-            ) from error
-        if sums.get(name) != found:
-            raise VirtualPiError(
-                f"{PREBUILT}={folder}: {name} is not what SHA256SUMS says; fetch it again, "
-                "or unset the variable to build a kernel"
-            )
+        if sums.get(name) != hashlib.sha256(_read(folder / name)).hexdigest():
+            raise VirtualPiError(f"{name} is not what SHA256SUMS says; fetch both again")
 
     def unpack(into: Path) -> None:
         say(f"unpacking the prebuilt kernel of {folder}")
@@ -59,14 +76,11 @@ def _unpacked(folder: Path) -> Path:
     return cached("kernel", fingerprint(*(sums[name] for name in PACKED)), unpack)
 
 
-def _sums(folder: Path) -> dict[str, str]:
+def _read(path: Path) -> bytes:
     try:
-        lines = (folder / "SHA256SUMS").read_text().splitlines()
+        return path.read_bytes()
     except OSError as error:
-        raise VirtualPiError(
-            f"{PREBUILT}={folder}: cannot read SHA256SUMS there: {error.strerror}; unset it to build a kernel"
-        ) from error
-    return {name.lstrip("*"): digest for digest, name in (line.split(maxsplit=1) for line in lines if line)}
+        raise VirtualPiError(f"cannot read {path.name} there: {error.strerror}") from error
 
 
 def _built() -> Path:

@@ -13,20 +13,40 @@ from typing import Any, BinaryIO
 
 from virtualpilib import guest, stock
 from virtualpilib.host import VirtualPiError, say
-from virtualpilib.kernel import Kernel, kernel
+from virtualpilib.kernel import kernel
 from virtualpilib.rootfs import image
 
 TIMEOUT_S = 25 * 60.0
 LONG_TIMEOUT_S = 4 * 3600.0
 LOOK_S = 0.25
-SILENT_S = 45.0
-"""A guest that gives no sign of life for so long has a kernel that hangs. User Mode Linux 6.1 with virtually
-mapped stacks can: a timer's signal while the page of a kernel stack is being mapped faults for ever. The
-test that it was in has no verdict, and is run by the next guest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a guest may give no sign of life before its kernel is held to hang.
+
+    User Mode Linux 6.1 with virtually mapped stacks can: a timer's signal while the page of a kernel stack is
+    being mapped faults for ever. The test that it was in has no verdict, and is run once more by the next
+    guest; one that loses two guests has failed.
+    """
+
+    boot_s: float
+    """From power-on, or from the way into a reboot, to the first sign."""
+    run_s: float
+    """From one sign to the next; they come every 3 s."""
+
+    def is_over(self, silent_s: float, *, booted: bool) -> bool:
+        """Tell whether `silent_s` without a sign is too long."""
+        return silent_s > (self.run_s if booted else self.boot_s)
+
+
+PATIENCE = Patience(boot_s=150.0, run_s=60.0)
+STOCK_PATIENCE = Patience(boot_s=900.0, run_s=300.0)
 MOST_LOST = 6
 MOST_GUESTS = 2
 """Each has one processor; with more at once than this machine has, none would be on time."""
-Start = Callable[[Kernel, Path, Path, str, int], guest.Guest | stock.StockGuest]
+BOOTING = "booting"
+Boot = Callable[[Path, int], guest.Guest | stock.StockGuest]
 _MARKS = {"passed": "ok", "failed": "FAILED", "skipped": "skipped"}
 
 
@@ -36,6 +56,8 @@ class Results:
     def __init__(self) -> None:
         self.tests: list[dict[str, Any]] = []
         self.figures: dict[str, Any] = {}
+        self.lost: list[str] = []
+        """For each guest that was lost, the test that it was in, or that it was booting."""
 
     def take(self, told: dict[str, Any]) -> bool:
         """Take one fact; return whether it is the last of its guest."""
@@ -51,19 +73,45 @@ class Results:
                 return True
         return False
 
+    def lose(self, doing: str) -> bool:
+        """Note that a guest was lost; return whether another one may go on.
+
+        A test that loses a second guest has failed; a second one that never came up is the end.
+        """
+        self.lost.append(doing)
+        again = self.lost.count(doing) > 1
+        if again and doing != BOOTING and doing not in self.done:
+            why = "two guests stood still in this test"
+            self.take({"kind": "test", "name": doing, "outcome": "failed", "seconds": 0.0, "why": why})
+        return len(self.lost) <= MOST_LOST and not (again and doing == BOOTING)
+
+    @property
+    def done(self) -> list[str]:
+        """The names of the tests that have a verdict."""
+        return [test["name"] for test in self.tests]
+
     def count(self, outcome: str) -> int:
         """Return how many tests ended so."""
         return Counter(test["outcome"] for test in self.tests)[outcome]
 
-    def data(self, seconds: float, lost: list[str], *, complete: bool) -> dict[str, Any]:
+    def last_line(self, seconds: float) -> str:
+        """Return what it came to, in a line."""
+        parts = [f"{self.count('passed')} passed", f"{self.count('failed')} failed"]
+        if skipped := self.count("skipped"):
+            parts.append(f"{skipped} skipped")
+        if self.lost:
+            parts.append(f"{len(self.lost)} guests lost and replaced")
+        return f"{', '.join(parts)} in {seconds:.0f} s"
+
+    def data(self, *, complete: bool, **times_s: float | None) -> dict[str, Any]:
         """Return everything as data."""
         return {
-            "seconds": round(seconds, 1),
+            **{name: None if value is None else round(value, 1) for name, value in times_s.items()},
             "passed": self.count("passed"),
             "failed": self.count("failed"),
             "skipped": self.count("skipped"),
             "complete": complete,
-            "guests_lost_in": lost,
+            "guests_lost_in": self.lost,
             "figures": self.figures,
             "tests": self.tests,
         }
@@ -72,28 +120,28 @@ class Results:
 class Tester:
     """A part of the tests, and the guest that runs them."""
 
-    def __init__(self, start: Start, machine: Kernel, arguments: list[str], results: Results) -> None:
-        self._start = start
-        self._machine = machine
-        self._arguments = arguments
+    def __init__(self, wanted: "Wanted", boot: Boot, results: Results, part: tuple[int, int]) -> None:
+        """Boot it by `boot(its share, a descriptor for its console)`; `part` is which of how many."""
+        self._wanted = wanted
+        self._start = boot
         self._results = results
-        self._read = 0
+        self._number, count = part
+        options = ["--long"] if wanted.long else []
+        self._arguments = [*wanted.arguments, f"--part={self._number}/{count}", *options]
+        self._patience = STOCK_PATIENCE if wanted.stock else PATIENCE
+        self._losses = 0
         self.ended = False
-        self.lost: list[str] = []
-        """For each guest that was lost, what it was doing."""
         self._boot()
 
     def _boot(self) -> None:
         self._stack = ExitStack()
         self.folder = self._stack.enter_context(guest.share())
         (self.folder / "pytest-arguments").write_text("".join(f"{word}\n" for word in self._arguments))
-        (self.folder / "tests-done").write_text("".join(f"{test['name']}\n" for test in self._results.tests))
-        self._heartbeat = self.folder / "heartbeat"
-        self._heartbeat.touch()
+        (self.folder / "tests-done").write_text("".join(f"{name}\n" for name in self._results.done))
+        self._sign, self._signed_s = 0, time.monotonic()
         self._read = 0
         console: BinaryIO = self._stack.enter_context((self.folder / "console.log").open("wb"))
-        disk = image(self._machine)
-        self._guest = self._start(self._machine, disk, self.folder, "test", console.fileno())
+        self._guest = self._start(self.folder, console.fileno())
         self._stack.callback(self._guest.end)
 
     @property
@@ -104,17 +152,33 @@ class Tester:
     def look(self) -> None:
         """Take what the guest has told since; boot another one if it stands still."""
         self._take()
-        if self.running and time.time() - self._heartbeat.stat().st_mtime > SILENT_S:
-            doing = (
-                (self.folder / "test-now").read_text() if (self.folder / "test-now").exists() else "booting"
-            )
-            say(f"a guest stands still, in {doing}: pulling its plug, and booting another for the rest")
-            self.lost.append(doing)
-            if len(self.lost) > MOST_LOST:
-                self._guest.end()
-            else:
-                self.close()
-                self._boot()
+        if not self.running or not self._stands_still():
+            return
+        if self.ended:
+            self._guest.end()
+            return
+        self._take()
+        doing = _read(self.folder / "test-now") or BOOTING
+        say(f"a guest stands still, in {doing}: pulling its plug")
+        self._guest.end()
+        self._losses += 1
+        self.keep(f"{self._number}-lost-{self._losses}")
+        print(self.last_words("its last words", 8), flush=True)
+        if self._results.lose(doing):
+            say("booting another one for the rest")
+            self.close()
+            self._boot()
+
+    def _stands_still(self) -> bool:
+        # Only that it changes counts: the clocks of a guest and its host may differ.
+        try:
+            sign = (self.folder / "heartbeat").stat().st_mtime_ns
+        except OSError:
+            sign = 0
+        now_s = time.monotonic()
+        if sign != self._sign:
+            self._sign, self._signed_s = sign, now_s
+        return self._patience.is_over(now_s - self._signed_s, booted=sign != 0)
 
     def _take(self) -> None:
         try:
@@ -130,21 +194,27 @@ class Tester:
         """Switch its guest off."""
         self._stack.close()
 
-    def keep(self, folder: Path) -> None:
-        """Copy its logs."""
+    def keep(self, name: str) -> None:
+        """Copy its logs, if somebody wants them."""
+        if self._wanted.keep is None:
+            return
+        folder = self._wanted.keep / name
         folder.mkdir(parents=True, exist_ok=True)
         for path in self.folder.iterdir():
             if path.is_file():
                 shutil.copy(path, folder)
 
-    def last_words(self) -> str:
+    def last_words(self, why: str, lines: int = 30) -> str:
         """Return why its guest may have ended too soon."""
-        words = ["a guest ended before its tests did"]
+        words = [why]
         for name in ("console.log", "install.log", "pytest.log"):
-            path = self.folder / name
-            if path.exists():
-                words += [f"--- {name}", *path.read_text(errors="replace").splitlines()[-30:]]
+            if text := _read(self.folder / name):
+                words += [f"--- {name}", *text.splitlines()[-lines:]]
         return "\n".join(words)
+
+
+def _read(path: Path) -> str:
+    return path.read_text(errors="replace") if path.exists() else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,49 +233,63 @@ class Wanted:
 def test(wanted: Wanted) -> int:
     """Run the tests; return 0 when all passed. Raises VirtualPiError when a guest did not get to the end."""
     began_s = time.monotonic()
-    machine = stock.kernel() if wanted.stock else kernel()
-    image(machine)
-    start: Start = stock.StockGuest if wanted.stock else guest.Guest
-    # The emulator of the stock kernel has a second processor to itself.
-    count = wanted.guests or (1 if wanted.stock else min(MOST_GUESTS, os.cpu_count() or 1))
-    timeout_s = LONG_TIMEOUT_S if wanted.long or wanted.stock else TIMEOUT_S
-    options = ["--long"] if wanted.long else []
     results = Results()
-    with ExitStack() as stack:
-        say(f"booting {count} guest{'s' if count > 1 else ''}")
-        testers = []
-        for number in range(count):
-            words = [*wanted.arguments, f"--part={number}/{count}", *options]
-            testers.append(Tester(start, machine, words, results))
-            stack.callback(testers[-1].close)
-        _follow(testers, began_s + timeout_s)
-        if wanted.keep is not None:
-            for number, tester in enumerate(testers):
-                tester.keep(wanted.keep / str(number))
-        problems = [tester.last_words() for tester in testers if not tester.ended]
-    seconds = time.monotonic() - began_s
-    if wanted.json_file is not None:
-        lost = [doing for tester in testers for doing in tester.lost]
-        data = results.data(seconds, lost, complete=not problems)
-        wanted.json_file.write_text(json.dumps(data, indent=1) + "\n")
+    tests_s: float | None = None
+    problems: list[str] | None = None
+    first_s: list[float] = []
+    try:
+        machine = stock.kernel() if wanted.stock else kernel()
+        disk = image(machine)
+        kind = stock.StockGuest if wanted.stock else guest.Guest
+        tests_s = time.monotonic()
+        problems = _run(
+            wanted, lambda folder, console: kind(machine, disk, folder, "test", console), results, first_s
+        )
+    finally:
+        now_s = time.monotonic()
+        seconds = now_s - (tests_s or now_s)
+        if wanted.json_file is not None:
+            data = results.data(
+                complete=problems == [],
+                seconds=seconds,
+                build_seconds=(tests_s or now_s) - began_s,
+                first_test_s=first_s[0] - began_s if first_s else None,
+            )
+            wanted.json_file.write_text(json.dumps(data, indent=1) + "\n")
     if problems:
         raise VirtualPiError("\n".join(problems))
     for one in results.tests:
         if one["outcome"] == "failed":
             print(f"FAILED {one['name']}")
-    skipped = f", {results.count('skipped')} skipped" if results.count("skipped") else ""
-    failed = results.count("failed")
-    print(f"{results.count('passed')} passed, {failed} failed{skipped} in {seconds:.0f} s")
-    return 1 if failed or not results.tests else 0
+    print(results.last_line(seconds))
+    return 1 if results.count("failed") or not results.tests else 0
 
 
-def _follow(testers: list[Tester], deadline_s: float) -> None:
-    while any(tester.running for tester in testers):
-        if time.monotonic() > deadline_s:
-            say("that took too long; pulling the plug")
-            break
-        time.sleep(LOOK_S)
-        for tester in testers:
+def _run(wanted: Wanted, boot: Boot, results: Results, first_s: list[float]) -> list[str]:
+    """Run the tests in guests, and return why those ended that did not come to their end.
+
+    When the first test begins, `first_s` is given that time.
+    """
+    # The emulator of the stock kernel has a second processor to itself.
+    count = wanted.guests or (1 if wanted.stock else min(MOST_GUESTS, os.cpu_count() or 1))
+    deadline_s = time.monotonic() + (LONG_TIMEOUT_S if wanted.long or wanted.stock else TIMEOUT_S)
+    with ExitStack() as stack:
+        say(f"booting {count} guest{'s' if count > 1 else ''}")
+        testers = []
+        for number in range(count):
+            testers.append(Tester(wanted, boot, results, (number, count)))
+            stack.callback(testers[-1].close)
+        while any(tester.running for tester in testers):
+            if time.monotonic() > deadline_s:
+                say("that took too long; pulling the plug")
+                break
+            time.sleep(LOOK_S)
+            for tester in testers:
+                tester.look()
+            if not first_s and any((tester.folder / "test-now").exists() for tester in testers):
+                first_s.append(time.monotonic())
+        for number, tester in enumerate(testers):
             tester.look()
-    for tester in testers:
-        tester.look()
+            tester.keep(str(number))
+        ended = "a guest ended before its tests did"
+        return [tester.last_words(ended) for tester in testers if not tester.ended]

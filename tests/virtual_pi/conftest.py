@@ -79,8 +79,13 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     name = _name(report.nodeid)
     if report.failed:
         _failed.add(report.nodeid)
-        why = "\n".join([report.longreprtext, *(f"--- {title}\n{text}" for title, text in report.sections)])
-        tell(kind="test", name=name, outcome="failed", seconds=round(seconds, 2), why=why[-8000:])
+        # What is captured is as long as somebody is chatty: its end will do.
+        sections = [
+            f"--- {title}\n{text if title.startswith('journal') else text[-1000:]}"
+            for title, text in report.sections
+        ]
+        why = "\n".join([report.longreprtext[-4000:], *sections])
+        tell(kind="test", name=name, outcome="failed", seconds=round(seconds, 2), why=why)
     elif report.skipped:
         tell(kind="test", name=name, outcome="skipped", seconds=0.0, why=report.longreprtext[-500:])
     elif report.when == "teardown":

@@ -12,20 +12,20 @@ from pirig.sound import MIC
 def test_a_contact_that_bounces_gives_one_question(pi: Pi, bounce_ms: int) -> None:
     pi.boot()
 
-    def bounce(first: str, last: str) -> None:
+    def bounce(*, closed: bool) -> None:
         end_s = time.monotonic() + bounce_ms / 1000
-        getattr(pi.finger, first)()
+        pi.finger.contact(closed=closed)
         while time.monotonic() < end_s:
-            getattr(pi.finger, last)()
+            pi.finger.contact(closed=not closed)
             time.sleep(0.0004)
-            getattr(pi.finger, first)()
+            pi.finger.contact(closed=closed)
             time.sleep(0.0004)
 
-    bounce("press", "release")
+    bounce(closed=True)
     pi.kiosk.wait_state("listening")
     pi.mouth.say(words.question())
     pi.mouth.wait()
-    bounce("release", "press")
+    bounce(closed=False)
     pi.hear_answer()
     assert pi.kiosk.journal().count(": listening") == 1
     assert len(pi.service.connections[0]["turns"]) == 1

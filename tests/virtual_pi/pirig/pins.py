@@ -10,6 +10,8 @@ CHIP = Path("/run/virtual-pi-gpio")
 CONFIG = Path("/sys/kernel/config/gpio-sim/pi")
 BUTTON, LAMP, MUTE = 17, 18, 27
 LOOK_S = 0.005
+HELD_S = 0.08
+"""No finger is quicker. Two changes within one tick of the guest's kernel (10 ms) are one edge to it."""
 
 
 class Finger:
@@ -17,14 +19,20 @@ class Finger:
 
     def __init__(self, line: int = BUTTON) -> None:
         self._pull = CHIP / f"sim_gpio{line}" / "pull"
+        self._moved_s = float("-inf")
 
     def press(self) -> float:
-        """Close the contact and return when."""
-        return self._set("pull-down")
+        """Press and return when."""
+        return self._move(pressed=True)
 
     def release(self) -> float:
-        """Open the contact and return when."""
-        return self._set("pull-up")
+        """Release and return when."""
+        return self._move(pressed=False)
+
+    def contact(self, *, closed: bool) -> None:
+        """Close or open the contact, as fast as one that bounces."""
+        self._pull.write_text("pull-down" if closed else "pull-up")
+        self._moved_s = time.monotonic()
 
     def tap(self, held_s: float = 0.1) -> float:
         """Press and release; return when it was pressed."""
@@ -33,9 +41,10 @@ class Finger:
         self.release()
         return pressed_s
 
-    def _set(self, pull: str) -> float:
+    def _move(self, *, pressed: bool) -> float:
+        time.sleep(max(0.0, self._moved_s + HELD_S - time.monotonic()))
         before_s = time.monotonic()
-        self._pull.write_text(pull)
+        self.contact(closed=pressed)
         return before_s
 
 

@@ -13,7 +13,7 @@ import alsaaudio
 import numpy as np
 from numpy.typing import NDArray
 
-from pirig.wait import RigError
+from pirig.wait import RigError, until
 
 Samples = NDArray[np.int16]
 PERIODS_S = 50
@@ -37,11 +37,17 @@ def _open(kind: int, device: str, rate_hz: int, *, channels: int, form: str, per
     return pcm
 
 
+def _listed(card: str) -> Path:
+    """Return what is there while the kernel has a card."""
+    return Path("/proc/asound", card)
+
+
 class _Cable:
     """One end of a cable: a thread that owns the PCM, and takes it again when the card went and came."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, card: str) -> None:
         self._wanted = True
+        self._listed = _listed(card)
         self._ready = threading.Event()
         self.error: Exception | None = None
         self._thread = threading.Thread(target=self._run, daemon=True, name=name)
@@ -72,6 +78,8 @@ class _Cable:
                     self._ready.set()
                     return
                 # The card was taken away: look now and then whether it is back.
+                while self._wanted and not self._listed.exists():
+                    time.sleep(0.05)
                 time.sleep(0.05)
             except RigError as error:
                 self.error = error
@@ -88,7 +96,7 @@ class Mouth(_Cable):
     def __init__(
         self, *, rate_hz: int = 48000, channels: int = 1, form: str = "S16_LE", seed: int = 1
     ) -> None:
-        super().__init__("mouth")
+        super().__init__("mouth", "Mic")
         self.rate_hz = rate_hz
         self._channels = channels
         self._form = form
@@ -207,7 +215,7 @@ class Ear(_Cable):
     """Records what the loudspeaker plays, and knows when each sample was heard (CLOCK_MONOTONIC)."""
 
     def __init__(self, *, rate_hz: int = 48000, channels: int = 2) -> None:
-        super().__init__("ear")
+        super().__init__("ear", "Speaker")
         self.rate_hz = rate_hz
         self._channels = channels
         self._blocks: list[Samples] = []
@@ -271,10 +279,11 @@ class Ear(_Cable):
 class Card:
     """A sound card, as whoever pulls its plug sees it."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, name: str) -> None:
         self._name = f"snd_aloop.{number}"
         self._number = number
         self._driver = Path("/sys/bus/platform/drivers/snd_aloop")
+        self._listed = _listed(name)
 
     @property
     def plugged(self) -> bool:
@@ -282,17 +291,28 @@ class Card:
         return (self._driver / self._name).exists()
 
     def unplug(self) -> threading.Thread:
-        """Take it away. The driver waits until nobody has it open any more, so this goes on in a thread."""
+        """Take it away; nobody can open it any more when this returns.
+
+        The driver waits until nobody has it open any more, so this goes on in a thread.
+        """
         thread = threading.Thread(
             target=lambda: (self._driver / "unbind").write_text(self._name), daemon=True, name="unplug"
         )
         thread.start()
+        until(f"{self._listed.name} to be away", lambda: not self._listed.exists(), pause_s=0.005)
         return thread
 
     def plug(self) -> None:
-        """Bring it back."""
-        if not self.plugged:
+        """Bring it back, once all have let go of it."""
+        if not self._listed.exists():
+            until(f"all to let go of {self._listed.name}", self._bind)
+            until(f"{self._listed.name} to be back", self._listed.exists)
+
+    def _bind(self) -> bool:
+        # While the driver still waits for somebody, it does not take it.
+        with contextlib.suppress(OSError):
             (self._driver / "bind").write_text(self._name)
+        return self.plugged
 
 
-MIC, SPEAKER = Card(0), Card(1)
+MIC, SPEAKER = Card(0, "Mic"), Card(1, "Speaker")
