@@ -30,6 +30,7 @@ PURE = {
             *("captions", "patience"),
         )
     ),
+    *(f"kiosk/{name}.py" for name in ("recorder", "traces", "delays")),
     *(f"agent/{name}.py" for name in ("session", "turns", "ladder", "memory", "wire", "events")),
     *(f"audio/{name}.py" for name in ("ring", "resample", "levels", "reply", "timeline", "frames")),
     *(f"config/{name}.py" for name in ("schema", "diff")),

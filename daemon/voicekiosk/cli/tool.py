@@ -1,7 +1,6 @@
 """`voicekiosk tool`: try a tool of the configuration; and what `voicekiosk-tool@.service` runs."""
 
 import argparse
-import asyncio
 import os
 import sys
 from pathlib import Path
@@ -36,6 +35,7 @@ def run(args: argparse.Namespace) -> int:
     from voicekiosk.errors import ConfigError
 
     if args.connection:
+        import asyncio
         import socket
 
         from voicekiosk.tools.instance import serve
@@ -50,6 +50,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _try(name: str, text: str, file: Path) -> int:
+    import asyncio
+
     import msgspec
 
     from voicekiosk.config.load import load

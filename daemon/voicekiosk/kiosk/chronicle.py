@@ -16,6 +16,7 @@ from voicekiosk.audio import events as audio
 from voicekiosk.kiosk import events as kiosk
 from voicekiosk.kiosk.captions import Captions, Line
 from voicekiosk.kiosk.machine import AnyEvent
+from voicekiosk.kiosk.recorder import WORDS
 from voicekiosk.kiosk.state import Link, Name, State, name_of
 from voicekiosk.panel.gestures import DoubleTapped, LongPressed, Pressed, Released
 from voicekiosk.service.notify import Notifier
@@ -26,6 +27,8 @@ from voicekiosk.service.support import SessionFailure, log_session_failure
 logger = logging.getLogger("voicekiosk.kiosk")
 
 Publish = Callable[[Topic, object], None]
+Note = Callable[[str, str, float], None]
+"""Takes kind, text and time of an event: `Recorder.note`."""
 Value = str | float | bool | None
 
 CROWD_S = 60.0
@@ -48,6 +51,10 @@ IN_WORDS = {
 }
 
 
+def _nobody(kind: str, text: str, now_s: float) -> None:
+    pass
+
+
 class Chronicle:
     """Observes every step of the state machine. Belongs to the event loop's thread."""
 
@@ -60,15 +67,17 @@ class Chronicle:
         heard: Callable[[str], str],
         *,
         transcripts: bool,
+        note: Note = _nobody,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Tell `notifier` and `publish`; `reason(state)` says in words what is wrong.
+        """Tell `notifier`, `publish` and `note`; `reason(state)` says in words what is wrong.
 
         `heard(reply_id)` gives the words of a reply that were heard before it was silenced.
         """
         self._clock = clock
         self._notifier = notifier
         self._publish = publish
+        self._note = note
         self._reason = reason
         self._link = link
         self.transcripts = transcripts
@@ -121,6 +130,7 @@ class Chronicle:
         elif name is not before:
             self._log(logging.INFO, str(name))
         self._problem = reason if bad else ""
+        self._note("state", words, self._clock())
         self._publish(Topic.EVENTS, Event(kind="state", text=words, fields={"state": str(name)}))
         self._publish(Topic.STATUS, None)
 
@@ -286,6 +296,7 @@ class Chronicle:
         **facts: Value,
     ) -> None:
         self._log(level, text, fields)
+        self._note(kind, text, self._clock())
         self._publish(Topic.EVENTS, Event(kind=kind, text=text, fields=facts))
 
     def _log(self, level: int, text: str, fields: dict[str, str] | None = None) -> None:
@@ -304,6 +315,7 @@ class Chronicle:
             if line.interrupted:
                 fields["INTERRUPTED"] = "yes"
             self._log(logging.INFO, f"{line.who}: {line.text}", fields)
+            self._note(WORDS, f"{line.who}: {line.text}", self._clock())
 
 
 def _code(ending: Ending | None) -> str:

@@ -124,7 +124,7 @@ class Conductor:
             case agent.ReplyAudio():
                 self._reply_audio(event)
             case agent.Proven(samples):
-                self.uplink.utterance.prove(samples)
+                self.uplink.prove(samples, self._clock())
             case agent.ToolCalled():
                 self.dispatch(event)
                 self.workshop.called(event)

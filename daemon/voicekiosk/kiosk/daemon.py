@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+import time
 from collections.abc import Callable
 from datetime import datetime
 
@@ -23,7 +24,8 @@ from voicekiosk.kiosk.loudness import Loudness
 from voicekiosk.kiosk.machine import AnyEvent
 from voicekiosk.kiosk.operator import Operator
 from voicekiosk.kiosk.parts import Factory, RealParts
-from voicekiosk.kiosk.state import State
+from voicekiosk.kiosk.recorder import Recorder
+from voicekiosk.kiosk.state import State, sign_of
 from voicekiosk.kiosk.till import FILE_NAME as MONEY_FILE_NAME
 from voicekiosk.kiosk.till import Till
 from voicekiosk.service import journal
@@ -58,6 +60,9 @@ class Daemon:
         self._notifier = Notifier.from_environment()
         config = live.last_good
         self.conductor = Conductor(config, factory or RealParts(self._key))
+        self.recorder = Recorder(time.monotonic())
+        self.conductor.uplink.watcher = self.recorder
+        self.conductor.downlink.watch = lambda pcm: self.recorder.queued(pcm, time.monotonic())
         self._chronicle = Chronicle(
             self._notifier,
             self._publish,
@@ -65,6 +70,7 @@ class Daemon:
             self.conductor.parts.agent.facts,
             self.conductor.downlink.heard,
             transcripts=config.log.transcripts,
+            note=self.recorder.note,
         )
         self.keeper = Keeper(live, store or LastGood(None), kept, self.conductor, self)
         self.till = Till(self.conductor, StateFile.from_environment(MONEY_FILE_NAME))
@@ -136,6 +142,8 @@ class Daemon:
         """Take the settings that nobody else does."""
         journal.configure(accepted.config.log.level)
         self._chronicle.transcripts = accepted.config.log.transcripts
+        if not accepted.config.log.transcripts:
+            self.recorder.forget_words()
         if Effect.RECONNECT in accepted.changes.effects:
             # The key may be good for another address, and there may be a command instead of one.
             may = self.credential.key is not None or bool(accepted.config.agent.token_command)
@@ -158,6 +166,8 @@ class Daemon:
         return self.credential.key
 
     def _observe(self, event: AnyEvent, before: State, after: State) -> None:
+        lamp = sign_of(after, warm=self.conductor.warm)
+        self.recorder.observe(event, before, after, str(lamp), time.monotonic())
         self._chronicle.observe(event, before, after)
         self._handover.observe(event, after)
         self.till.observe(event, before, after)

@@ -25,6 +25,8 @@ class Downlink:
         self._reply_id = self._texts_of = ""
         # Where in the loudspeaker's count the reply begins.
         self._begins_at = 0
+        self.watch: Callable[[bytes], None] | None = None
+        """Told what is queued for the loudspeaker, as it is queued."""
         self.audio_at_s = float("-inf")
         """When reply audio last arrived."""
 
@@ -104,6 +106,8 @@ class Downlink:
     def _play(self, pieces: list[bytes]) -> None:
         for pcm in pieces:
             self._playback().play(pcm)
+            if self.watch is not None:
+                self.watch(pcm)
 
     def flush(self) -> None:
         """Silence the loudspeaker and forget what was kept."""

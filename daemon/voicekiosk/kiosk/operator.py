@@ -22,11 +22,13 @@ from voicekiosk.kiosk.conductor import Conductor
 from voicekiosk.kiosk.events import Fault
 from voicekiosk.kiosk.keeper import Keeper
 from voicekiosk.kiosk.loudness import Loudness
+from voicekiosk.kiosk.recorder import Recorder
 from voicekiosk.kiosk.state import Name, State, name_of, sign_of
 from voicekiosk.kiosk.till import Till
 from voicekiosk.service import requests
 from voicekiosk.service.control import Peer
 from voicekiosk.service.credential import Credential, key_from_control
+from voicekiosk.service.recording import Recording
 from voicekiosk.service.status import (
     ConfigChanges,
     ConfigInForce,
@@ -66,6 +68,7 @@ class Host(Protocol):
     credential: Credential
     till: Till
     loudness: Loudness
+    recorder: Recorder
 
     def set_credential(self, credential: Credential) -> None:
         """Use another key from now on."""
@@ -116,6 +119,10 @@ class Operator:
                 return hearing.last_question(self._conductor.uplink.utterance, start)
             case requests.HearAloud():
                 return self._outcome(hearing.play_last_question(self._conductor))
+            case requests.Latency():
+                return self._host.recorder.latency()
+            case requests.Report():
+                return self._report()
             case requests.SetKey(key):
                 self._host.set_credential(key_from_control(key))
                 return self._outcome("the key is in use from now on")
@@ -201,6 +208,18 @@ class Operator:
 
     def _problems(self) -> list[str]:
         return [] if self._live.is_current else [str(problem) for problem in self._live.problems]
+
+    # --- the recorder --------------------------------------------------------------------------
+
+    def _report(self) -> Recording:
+        recorder, wall_s = self._host.recorder, time.time()
+        return Recording(
+            made_at_s=wall_s,
+            words=self._conductor.config.log.transcripts,
+            status=self.status(),
+            turns=recorder.turns(time.monotonic(), wall_s),
+            latency=recorder.latency(),
+        )
 
     # --- the status ----------------------------------------------------------------------------
 

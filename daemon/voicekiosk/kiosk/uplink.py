@@ -45,6 +45,19 @@ class Stream(Protocol):
         ...
 
 
+class Watcher(Protocol):
+    """Who is told of what goes by, as it goes by."""
+
+    def captured(self, block: NDArray[np.int16], rate_hz: int, now_s: float) -> None:
+        """Take what came from the microphone."""
+
+    def sent(self, now_s: float) -> None:
+        """Note that a piece of the question has gone."""
+
+    def proven(self, now_s: float, *, whole: bool) -> None:
+        """Note that some of the question, or the `whole`, has certainly arrived."""
+
+
 class Uplink:
     """The way up. `send` hands 24 kHz PCM to the link and says whether it took it."""
 
@@ -52,6 +65,7 @@ class Uplink:
         """Send through `send`; call `sent(loud)` when a whole question has gone."""
         self._send = send
         self._sent = sent
+        self.watcher: Watcher | None = None
         self._pacer = Pacer()
         self.utterance = Utterance()
         self._stream: Stream | None = None
@@ -139,6 +153,15 @@ class Uplink:
             self._closing = True
             self._silence = None
 
+    def prove(self, sent_on_connection: int, now_s: float) -> None:
+        """Take a pong's word that the first so many samples of this connection arrived."""
+        utterance = self.utterance
+        before = utterance.proven
+        utterance.prove(sent_on_connection)
+        if self.watcher is not None and utterance.proven > before:
+            over = not (self._listening or self._closing)
+            self.watcher.proven(now_s, whole=over and utterance.proven == utterance.taken)
+
     def lost(self) -> None:
         """Keep everything until there is a connection again."""
         self._online = False
@@ -184,7 +207,7 @@ class Uplink:
             return
         ended = False
         if self._reader is not None:
-            self._read(self._reader)
+            self._read(self._reader, now_s)
             ended = self._end_frame is not None and self._reader.position >= self._end_frame
         if ended or (self._end_frame is not None and now_s >= self._end_by_s):
             self._finish_stream()
@@ -192,12 +215,14 @@ class Uplink:
             self._closing = True
             self._detach()
 
-    def _read(self, reader: Reader) -> None:
+    def _read(self, reader: Reader, now_s: float) -> None:
         frames = None if self._end_frame is None else max(0, self._end_frame - reader.position)
         missed, block = reader.read(frames)
         if missed:
             self.missed_frames += missed
             self._resample(np.zeros(missed, np.int16))
+        if self.watcher is not None and self._stream is not None:
+            self.watcher.captured(block, self._stream.rate_hz, now_s)
         self._resample(block)
 
     def _resample(self, block: NDArray[np.int16]) -> None:
@@ -240,6 +265,8 @@ class Uplink:
                 return now_s + RETRY_S
             self._pacer.take(samples)
             utterance.frame_sent(frame)
+            if self.watcher is not None:
+                self.watcher.sent(now_s)
         if self._closing:
             self._closing = False
             self._silence = 0

@@ -48,6 +48,32 @@ def outcome_text(outcome: Mapping[str, Any], *, as_json: bool) -> str:
     return printable(str(outcome.get("message") or outcome.get("state", "")))
 
 
+def latency_text(latency: Mapping[str, Any]) -> str:
+    """Return a `service.recording.Latency` as a table."""
+    turns = int(latency.get("turns", 0))
+    which = "last turn" if turns == 1 else f"last {turns} turns"
+    lines = [f"{which:36}{'count':>6}{'p50':>10}{'p95':>10}{'max':>10}"]
+    for delay in latency.get("delays", ()):
+        cells = "".join(f"{milliseconds(delay.get(key)):>10}" for key in ("p50_ms", "p95_ms", "max_ms"))
+        lines.append(f"{printable(str(delay.get('text', ''))):36}{delay.get('count', 0):>6}{cells}")
+    return (
+        "\n".join(lines)
+        if turns
+        else "no turn yet since the start of the daemon: press the button, and ask again"
+    )
+
+
+def milliseconds(ms: float | None) -> str:
+    """Return a delay as people say it; a dash for none.
+
+    >>> milliseconds(46.7), milliseconds(1823.4), milliseconds(None)
+    ('47 ms', '1.82 s', '-')
+    """
+    if ms is None:
+        return "-"
+    return f"{ms:.0f} ms" if ms < 1000 else f"{ms / 1000:.2f} s"
+
+
 def status_text(status: Mapping[str, Any]) -> str:
     """Return the whole of a `service.status.Status`.
 

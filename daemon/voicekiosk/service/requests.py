@@ -78,6 +78,14 @@ class HearAloud(Command, frozen=True):
     """Play the last question on the kiosk's loudspeaker."""
 
 
+class Latency(Command, frozen=True):
+    """Tell how long visitors waited in the last turns; the result is a `service.recording.Latency`."""
+
+
+class Report(Command, frozen=True):
+    """Tell all that is recorded of the last turns; the result is a `service.recording.Recording`."""
+
+
 class SetKey(Command, frozen=True):
     """Use this API key from now on. Memory only; never shown."""
 
@@ -102,6 +110,8 @@ Request = (
     | Level
     | Hear
     | HearAloud
+    | Latency
+    | Report
     | SetKey
 )
 
@@ -120,6 +130,8 @@ REQUESTS: Final[dict[str, type[Request]]] = {
     "level": Level,
     "hear": Hear,
     "hear-aloud": HearAloud,
+    "latency": Latency,
+    "report": Report,
     "set-key": SetKey,
 }
 

@@ -338,3 +338,33 @@ def test_no_sample_is_lost_over_any_drops_when_resumed(pieces, start):
     rig.run(4.0 + 2 * sum(seconds for seconds, _ in pieces))
     expected = rig.expected(start, end)[begin:]
     assert np.array_equal(rig.wire.samples[: len(expected)], expected)
+
+
+class Watcher:
+    def __init__(self):
+        self.captured_frames, self.sent_at_s, self.proofs = 0, [], []
+
+    def captured(self, block, rate_hz, now_s):
+        self.captured_frames += len(block)
+
+    def sent(self, now_s):
+        self.sent_at_s.append(now_s)
+
+    def proven(self, now_s, *, whole):
+        self.proofs.append(whole)
+
+
+def test_a_watcher_is_told_what_goes_by_and_what_is_proven():
+    rig = Rig()
+    rig.up.watcher = watcher = Watcher()
+    rig.up.connected()
+    rig.up.begin(rig.mic, 0)
+    rig.run(1.0)
+    rig.up.prove(RATE_HZ // 2, rig.wire.now_s)
+    rig.up.prove(RATE_HZ // 2, rig.wire.now_s)
+    rig.up.end(rig.mic.ring.written, rig.wire.now_s)
+    rig.run(0.5)
+    rig.up.prove(2 * RATE_HZ, rig.wire.now_s)
+    assert watcher.captured_frames == 48000
+    assert len(watcher.sent_at_s) > 20
+    assert watcher.proofs == [False, True]

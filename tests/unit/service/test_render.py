@@ -4,6 +4,7 @@ from voicekiosk.service.render import (
     caption_line,
     duration,
     event_line,
+    latency_text,
     outcome_text,
     printable,
     status_line,
@@ -185,3 +186,19 @@ def test_an_outcome_is_its_message_or_else_its_state():
         outcome_text({"state": "idle", "message": ""}, as_json=True)
         == '{\n  "state": "idle",\n  "message": ""\n}'
     )
+
+
+def test_delays_are_a_table_with_a_dash_where_nobody_waited():
+    delays = [
+        {"text": "press to silence", "count": 3, "p50_ms": 46.7, "p95_ms": 1823.4, "max_ms": 1823.4},
+        {"text": "reply to sound", "count": 0, "p50_ms": None, "p95_ms": None, "max_ms": None},
+    ]
+    head, first, second = latency_text({"turns": 3, "delays": delays}).splitlines()
+    assert head.split() == ["last", "3", "turns", "count", "p50", "p95", "max"]
+    assert first.split() == ["press", "to", "silence", "3", "47", "ms", "1.82", "s", "1.82", "s"]
+    assert second.split() == ["reply", "to", "sound", "0", "-", "-", "-"]
+    assert len({len(line) for line in (head, first, second)}) == 1
+
+
+def test_without_a_turn_there_are_no_delays():
+    assert latency_text({"turns": 0, "delays": []}).startswith("no turn yet")
