@@ -58,5 +58,6 @@ def stage(tmp_path):
         settings = Settings(scenario=chosen, record=tmp_path, **(simulator or {}))
         async with Simulator(settings) as sim, LiveKiosk(kiosk.pop("url", None) or sim.url, **kiosk) as one:
             yield Stage(sim, one, tmp_path)
+            assert sim.bugs == 0, "the simulator failed; its log says how"
 
     return open_

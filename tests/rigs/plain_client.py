@@ -54,8 +54,9 @@ def tone(seconds: float, hz: float = 440.0, level: int = 8000) -> NDArray[np.int
 class PlainClient:
     """One connection. `seen` holds every event in order, `closed` the close code once there is one."""
 
-    def __init__(self, websocket: ClientConnection) -> None:
+    def __init__(self, websocket: ClientConnection, simulator: Simulator, bugs: int = 0) -> None:
         self.websocket = websocket
+        self._simulator, self._bugs = simulator, bugs
         self.seen: list[dict[str, Any]] = []
         self.closed: int | None = None
         self._news = asyncio.Event()
@@ -63,23 +64,28 @@ class PlainClient:
 
     @classmethod
     async def open(
-        cls, simulator: Simulator, *, bearer: str | None = None, query: str = "", **kwargs: Any
+        cls, simulator: Simulator, *, bearer: str | None = None, query: str = "", bugs: int = 0, **kwargs: Any
     ) -> Self:
-        """Connect with `Authorization: Bearer`; `bearer=""` sends no header."""
+        """Connect with `Authorization: Bearer`; `bearer=""` sends no header.
+
+        At its exit the simulator may have had as many errors of its own as `bugs`.
+        """
         secret = simulator.key if bearer is None else bearer
         headers = {"Authorization": f"Bearer {secret}"} if secret else {}
         kwargs = {"additional_headers": headers, "compression": None, "proxy": None} | kwargs
-        return cls(await connect(simulator.url + query, **kwargs))
+        return cls(await connect(simulator.url + query, **kwargs), simulator, bugs)
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._reader.cancel()
         if self.closed is None:
             self.websocket.transport.abort()
         with contextlib.suppress(asyncio.CancelledError, ConnectionClosed):
             await self._reader
+        if kind is None:
+            assert self._simulator.bugs <= self._bugs, "the simulator failed; its log says how"
 
     async def _read(self) -> None:
         try:

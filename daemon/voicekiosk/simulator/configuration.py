@@ -62,10 +62,16 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "turn_detection.max_silence": (50, 10000),
     "turn_detection.interruption_delay": (0, 1000),
 }
+_NO_NULLS: Mapping[str, tuple[str, ...]] = {
+    "input": (*_INPUT_SHAPE, "format"),
+    "output": ("type", "voice", "format", "volume"),
+    "format": ("encoding", "sample_rate"),
+    "turn_detection": (
+        "vad_threshold", "min_silence", "max_silence", "interrupt_response", "interruption_delay", "type",
+        "uninterruptible_turns",
+    ),
+}  # fmt: skip
 _UNINTERRUPTIBLE = ("greeting", "dtmf_prompt", "tool_refused_ask")
-_TURN_DETECTION = (
-    "vad_threshold", "min_silence", "max_silence", "interrupt_response", "interruption_delay", "type",
-)  # fmt: skip
 _TOOL_DEFAULTS: Json = {
     "description": "",
     "parameters": {"type": "object", "properties": {}, "required": []},
@@ -157,7 +163,7 @@ class Configuration:
                     echo[where][key] = _format(value) if key == "format" else value
         if detection is not None:
             known = echo["input"]["turn_detection"] or {
-                **dict.fromkeys(_TURN_DETECTION),
+                **dict.fromkeys(_NO_NULLS["turn_detection"]),
                 "uninterruptible_turns": [],
             }
             echo["input"]["turn_detection"] = known | {k: v for k, v in detection.items() if k in known}
@@ -214,7 +220,7 @@ def nulls(value: Any, path: str = "") -> Iterator[str]:
         yield path
     elif isinstance(value, dict):
         for key, inner in value.items():
-            if key != "tools":
+            if key != "tools" or inner is None:
                 yield from nulls(inner, f"{path}.{key}" if path else str(key))
 
 
@@ -227,18 +233,32 @@ def _check_shape(session: Any) -> None:
     _shape(not isinstance(session, dict))
     for key, value in session.items():
         _shape(key not in _SHAPE or not isinstance(value, _SHAPE[key]))
+    for table in ("input", "output"):
+        _check_nulls(table, session.get(table, {}))
     for key, value in session.get("input", {}).items():
-        wanted = _INPUT_SHAPE.get(key)
-        _shape(value is not None and wanted is not None and not _is(value, wanted))
+        _shape(key in _INPUT_SHAPE and not _is(value, _INPUT_SHAPE[key]))
     for key in ("keyterms", "language_codes"):
-        _shape(not all(isinstance(term, str) for term in session.get("input", {}).get(key) or ()))
+        _shape(not all(isinstance(term, str) for term in session.get("input", {}).get(key, ())))
     _shape(not all(isinstance(tool, dict) for tool in session.get("tools", ())))
+
+
+def _check_nulls(name: str, table: Json) -> None:
+    for key, value in table.items():
+        _shape(value is None and key in _NO_NULLS[name])
+        if key in _NO_NULLS and isinstance(value, dict):
+            _check_nulls(key, value)
 
 
 def _is(value: Any, wanted: type | tuple[type, ...]) -> bool:
     if isinstance(value, bool) and wanted is not bool:
         return False
     return isinstance(value, wanted)
+
+
+def check(session: Json) -> None:
+    """Raise Refused when a stored agent's configuration could not be a session's."""
+    _check_shape(session)
+    _check_values(session)
 
 
 def _immutable(session: Json) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from voicekiosk.simulator import frames
+from voicekiosk.simulator.configuration import Refused, check
 from voicekiosk.simulator.http import Request, Response
 from voicekiosk.simulator.world import Life, World
 
@@ -163,9 +164,15 @@ def _store(world: World, body: bytes, region: str, agent_id: str | None) -> Resp
     if not isinstance(voice, dict) or voice.get("voice_id") not in frames.VOICES:
         return invalid("voice.voice_id must be one of: " + ", ".join(frames.VOICES))
     session: Json = {
-        key: given[key] for key in ("system_prompt", "greeting", "input", "tools") if key in given
+        key: given[key]
+        for key in ("system_prompt", "greeting", "input", "tools")
+        if given.get(key) is not None
     }
     session["output"] = {"voice": voice["voice_id"]}
+    try:
+        check(session)
+    except Refused as refused:
+        return invalid(refused.message if refused.param else "a field of the agent has a wrong type")
     status = 201 if agent_id is None else 200
     agent_id = agent_id or world.ids.agent()
     world.store_agent(agent_id, session, region)

@@ -25,7 +25,7 @@ from voicekiosk.simulator.record import Record, Violation
 from voicekiosk.simulator.scenario import Fault, Scenario
 from voicekiosk.simulator.voices import Heard as Rendered
 from voicekiosk.simulator.voices import Voice, make_voice
-from voicekiosk.simulator.world import Admission, World, region_of_host
+from voicekiosk.simulator.world import Admission, World, check_stored, region_of_host
 
 MAX_CONNECTIONS = 500
 HISTORY = 1000
@@ -185,6 +185,8 @@ class Simulator:
     def _adopt(self, chosen: Scenario) -> None:
         for fault in chosen.fault:
             faults.check(fault)
+        for agent in chosen.agent:
+            check_stored(agent)
         script = Script(chosen.script, speaks=chosen.voice.kind == "espeak")
         self.world.hears = script.hears
         self.world.agent = self.settings.agent or script

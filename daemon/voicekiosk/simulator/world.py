@@ -9,8 +9,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from voicekiosk.errors import ConfigError
 from voicekiosk.simulator import frames
 from voicekiosk.simulator.brain import Agent
+from voicekiosk.simulator.configuration import Refused, check
 from voicekiosk.simulator.scenario import Scenario, StoredAgent
 from voicekiosk.simulator.voices import Voice
 
@@ -212,6 +214,14 @@ def stored(agent: StoredAgent) -> dict[str, Any]:
     if agent.greeting is not None:
         session["greeting"] = agent.greeting
     return session
+
+
+def check_stored(agent: StoredAgent) -> None:
+    """Raise ConfigError when no session could be made of a scenario's agent."""
+    try:
+        check(stored(agent))
+    except Refused as refused:
+        raise ConfigError(f"the scenario's [[agent]] {agent.id!r}: {refused.message}") from refused
 
 
 def _remember(store: OrderedDict[str, V], key: str, value: V) -> None:

@@ -8,6 +8,7 @@ from tests.rigs.plain_client import PlainClient, calm, request, settings, tone
 
 from voicekiosk.errors import ConfigError, KioskError
 from voicekiosk.simulator import Answer, Fault, Scenario, Simulator
+from voicekiosk.simulator.scenario import StoredAgent
 
 TOOL = {"type": "function", "name": "look"}
 
@@ -167,9 +168,9 @@ async def test_an_agent_that_raises_ends_its_connection_and_no_other():
     def agent(heard):
         raise RuntimeError(heard.reason)
 
-    async with Simulator(settings(agent=agent)) as sim, await PlainClient.open(sim) as other:
+    async with Simulator(settings(agent=agent)) as sim, await PlainClient.open(sim, bugs=1) as other:
         await other.ready()
-        async with await PlainClient.open(sim) as client:
+        async with await PlainClient.open(sim, bugs=1) as client:
             await client.ready()
             await client.send("reply.create")
             assert await client.code() == 1011
@@ -232,6 +233,28 @@ async def test_agents_can_be_stored_replaced_used_and_deleted():
         assert (await request(sim, path))[0] == 404
         status, error = await request(sim, "/v1/agents", "POST", body=body | {"voice": {"voice_id": "ivy"}})
         assert (status, error["code"]) == (422, "validation_error")
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"input": 5}, {"input": {"keyterms": [1]}}, {"input": {"format": None}}, {"greeting": 5}, {"tools": 5},
+        {"tools": [5]}, {"tools": [{"type": "function"}]}, {"input": {"turn_detection": {"min_silence": 1}}},
+    ],
+)  # fmt: skip
+async def test_an_agent_of_which_no_session_could_be_made_is_not_stored(field):
+    body = {"name": "n", "system_prompt": "p", "voice": {"voice_id": "eve"}}
+    async with Simulator(settings()) as sim:
+        status, error = await request(sim, "/v1/agents", "POST", body=body | field)
+        assert (status, error["code"]) == (422, "validation_error")
+        assert error["error"]
+        assert (await request(sim, "/v1/agents"))[1]["agents"] == []
+
+
+@pytest.mark.parametrize(("field", "complaint"), [({"voice": "ivy"}, "ivy"), ({"tools": ({},)}, "tools")])
+def test_an_agent_of_a_scenario_is_checked_before_anyone_names_it(field, complaint):
+    with pytest.raises(ConfigError, match=f"'guide'.*{complaint}"):
+        Simulator(settings(Scenario(agent=(StoredAgent(id="guide", **field),))))
 
 
 async def test_each_region_knows_only_its_own_sessions_and_agents():

@@ -199,6 +199,37 @@ def test_a_bad_shape_is_invalid_format(session):
     assert refused.value.shape
 
 
+TABLES = {
+    "session": ("system_prompt", "greeting", "agent_id", "input", "output", "tools", "webhook", "llm",
+                "pre_connect_requests"),
+    "input": ("type", "format", "keyterms", "transcription_mode", "transcription_prompt", "language_codes",
+              "voice_focus", "voice_focus_threshold", "continuous_partials", "turn_detection"),
+    "output": ("type", "voice", "format", "volume"),
+    "turn_detection": ("vad_threshold", "min_silence", "max_silence", "interrupt_response", "interruption_delay",
+                       "uninterruptible_turns", "type"),
+    "format": ("encoding", "sample_rate"),
+}  # fmt: skip
+WHERE = {
+    "session": lambda table: table,
+    "input": lambda table: {"input": table},
+    "output": lambda table: {"output": table},
+    "turn_detection": lambda table: {"input": {"turn_detection": table}},
+    "format": lambda table: {"input": {"format": {"encoding": "audio/pcm"} | table}},
+}
+
+
+@pytest.mark.parametrize("when", ["first", "later"])
+@pytest.mark.parametrize(("table", "key"), [(table, key) for table, keys in TABLES.items() for key in keys])
+def test_a_null_is_invalid_format_and_leaves_the_session_open(table, key, when):
+    session = VirtualSession()
+    if when == "later":
+        session.ready()
+    session.send("session.update", session=WHERE[table]({key: None}))
+    assert session.all("session.error")[0]["code"] == "invalid_format"
+    assert session.wire.closed is None
+    assert 9 in session.rules()
+
+
 def test_what_is_unknown_inside_input_is_ignored_and_long_keyterms_are_left_out():
     configuration = Configuration("sess_1")
     configuration.first({"input": {"x": 1, "keyterms": ["a", "b" * 51]}, "output": {"y": None}}, {})
