@@ -109,7 +109,7 @@ async def test_s02_a_token_expires():
             assert await client.code() == 1008
 
 
-@pytest.mark.parametrize("status", [401, 503])
+@pytest.mark.parametrize("status", [401, 499, 503])
 async def test_s02_the_upgrade_itself_can_be_refused(status):
     async with Simulator(settings(calm(door={"http_status": status, "times": 1}))) as sim:
         with pytest.raises(InvalidStatus) as refused:

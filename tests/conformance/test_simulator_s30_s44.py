@@ -7,6 +7,7 @@ from datetime import datetime
 import numpy as np
 import pytest
 from tests.rigs.plain_client import SPEED, PlainClient, calm, request, settings, tone
+from tests.rigs.virtual_session import VirtualSession
 
 from voicekiosk.simulator import Answer, Call, Simulator
 
@@ -281,7 +282,9 @@ async def test_s37_session_end_is_answered_and_closed_and_the_id_is_dead():
 # --- S38
 
 
-@pytest.mark.parametrize(("code", "seen"), [(1006, 1006), (0, 1006), (1011, 1011), (4001, 4001)])
+@pytest.mark.parametrize(
+    ("code", "seen"), [(1006, 1006), (0, 1006), (1000, 1000), (1001, 1001), (1011, 1011), (4001, 4001)]
+)
 async def test_s38_the_connection_drops_on_command(code, seen):
     async with Simulator(settings()) as sim, await PlainClient.open(sim) as client:
         await client.ready()
@@ -584,6 +587,19 @@ async def test_s42_a_good_result_of_an_unknown_tool_breaks_rule_33():
         await client.get("reply.done")
         await answer(client, client.all("tool.call")[0])
         await sim.wait_for(lambda: rules(sim) == [33])
+
+
+@pytest.mark.parametrize(("waited_s", "broken"), [(0.0, []), (6.0, [29])])
+def test_s42_ending_with_a_call_long_unanswered_breaks_rule_29(waited_s, broken):
+    session = VirtualSession({"turn.end_ms": 500}, agent=caller("weather"))
+    session.ready(tools=[WEATHER])
+    session.speak(tone(1.0))
+    session.silence(1.0)
+    session.run(3.0)
+    assert session.all("reply.done")
+    session.run(waited_s)
+    session.send("session.end")
+    assert session.rules() == broken
 
 
 @pytest.mark.parametrize("ending", [False, True])

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voicekiosk.simulator.brain import Agent, Script
+from voicekiosk.simulator.outage import Outage
 from voicekiosk.simulator.record import Record
 from voicekiosk.simulator.scenario import Scenario, change
 from voicekiosk.simulator.session import Session
@@ -24,6 +25,7 @@ class FakeWire:
 
     sent: list[bytes] = field(default_factory=list)
     closed: int | None = None
+    outage: Outage = field(default_factory=Outage)
 
     def send_text(self, payload: bytes) -> None:
         if self.closed is None:
@@ -31,6 +33,9 @@ class FakeWire:
 
     def close(self, code: int, reason: str = "") -> None:
         self.closed = self.closed or code
+
+    def abort(self) -> None:
+        self.closed = self.closed or 1006
 
 
 class VirtualSession:

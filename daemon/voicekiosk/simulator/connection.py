@@ -35,6 +35,8 @@ class Connection(asyncio.Protocol):
     def __init__(self, simulator: Simulator) -> None:
         self.number = 0
         """From 1, for WebSockets that were let through to the protocol; 0 for others."""
+        self.caller = ""
+        """Who it is, as far as back-off goes: credential and address."""
         self.record: Record | None = None
         self.session: Session | None = None
         self.opened_s = 0.0
@@ -109,15 +111,18 @@ class Connection(asyncio.Protocol):
         for handle in (self._timer, self._watch, self._ping_due):
             if handle is not None:
                 handle.cancel()
-        if self.session is not None and self.record is not None and self._socket is not None:
+        session, socket = self.session, self._socket
+        if session is not None and self.record is not None and socket is not None:
             now_s = self._simulator.now_s
             self.closed_s = self._loop.time()
-            self.close_code = self._socket.close_code
-            self.session.lost(now_s, closed_by_client=self._socket.closed_by_client)
-            self._final = self._state(self.session)
-            if self.session.life.state == "dropped":
-                self._dropped, self._dropped_s = self.session.life, now_s
+            self.close_code = socket.close_code
+            session.lost(socket, now_s, closed_by_client=socket.closed_by_client)
+            self._final = self._state(session)
+            if session.life.state == "dropped":
+                self._dropped, self._dropped_s = session.life, now_s
             self._simulator.finished(self)
+        # Only facts are kept of what is over; a session in its grace window is the world's.
+        self.session = self._socket = self._request = None
         self._simulator.wake_waiters()
 
     # --- HTTP
@@ -171,6 +176,8 @@ class Connection(asyncio.Protocol):
         simulator = self._simulator
         self.opened_s = self._loop.time()
         self.number, self.record = simulator.register(self)
+        secret = request.headers.get("authorization") or request.query.get("token", "")
+        self.caller = f"{secret} from {self._transport.get_extra_info('peername')[0]}"
         world = simulator.world
         admission = simulator.admit(request)
         self._faults = FaultPlan(world.scenario.fault, world.faults_left, world.connections)
@@ -186,8 +193,9 @@ class Connection(asyncio.Protocol):
         self.enter(lambda session: session.opened(simulator.now_s))
 
     def _read_messages(self, data: bytes) -> None:
-        now_s, late_s = self._simulator.now_s, self._simulator.late_s()
         assert self._socket is not None  # noqa: S101 - set before any message
+        now_s = self._simulator.now_s
+        late_s = self._simulator.late_s() + self._socket.outage.late_s(now_s)
         for kind, content in self._socket.feed(data):
             match kind:
                 case Kind.PONG:
@@ -239,15 +247,18 @@ class Connection(asyncio.Protocol):
         self.enter(lambda session: session.tick(self._simulator.now_s))
 
     def _ping(self) -> None:
-        if self._pinged and self.session is not None and self._socket is not None and self.live:
-            self.session.violate(5, "a ping was not answered")
-            self._socket.abort()
+        socket = self._socket
+        if self.session is None or socket is None or not self.live:
             return
-        self._pinged = True
+        if not socket.outage.active:
+            if self._pinged:
+                self.session.violate(5, "a ping was not answered")
+                socket.abort()
+                return
+            self._pinged = True
+            socket.ping(b"simulator")
         interval_s = self._simulator.world.scenario.door.ping_interval_s
-        if self._socket is not None and self.live:
-            self._socket.ping(b"simulator")
-            self._ping_due = self._loop.call_later(interval_s, self._ping)
+        self._ping_due = self._loop.call_later(interval_s, self._ping)
 
     # --- faults
 
@@ -273,7 +284,7 @@ class Connection(asyncio.Protocol):
             case "drop":
                 self.drop(fault.code)
             case "stall" | "blackhole":
-                (socket.stall if fault.do == "stall" else socket.blackhole)()
+                (socket.stall if fault.do == "stall" else socket.blackhole)(self._simulator.now_s)
                 self._loop.call_later(fault.seconds / self._simulator.settings.speed, self._recover)
             case "deaf":
                 session.deaf = True
@@ -305,17 +316,19 @@ class Connection(asyncio.Protocol):
 
     def _recover(self) -> None:
         if self._socket is not None and not self._transport.is_closing():
-            self._socket.recover()
+            self._socket.recover(self._simulator.now_s)
+            self._pinged = False  # The answer may have waited in front of this end.
 
     # --- facts
 
     def facts(self) -> dict[str, Any]:
         """Return what `/stats` says of this connection."""
-        if self.session is None or self.record is None:
+        state = self._state(self.session) if self.session is not None else self._final
+        if state is None or self.record is None:
             return {}
         return {
             "connection": self.number,
-            **(self._final or self._state(self.session)),
+            **state,
             "billed_s": round(self._billed_s(), 3),
             **self.record.facts(),
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from http import HTTPStatus
+from http.client import responses
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -39,7 +39,7 @@ class Request:
         if "transfer-encoding" in self.headers:
             raise BadRequest("Transfer-Encoding is not supported")
         text = self.headers.get("content-length", "0")
-        if not text.isdecimal() or not 0 <= int(text[:20]) <= BODY_LIMIT:
+        if len(text) > 20 or not text.isdecimal() or int(text) > BODY_LIMIT:
             raise BadRequest(f"Content-Length must be at most {BODY_LIMIT}")
         return int(text)
 
@@ -57,7 +57,7 @@ class Response:
         content = self.body if isinstance(self.body, bytes) else msgspec.json.encode(self.body)
         kind = "text/plain; charset=utf-8" if isinstance(self.body, bytes) else "application/json"
         lines = [
-            f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}",
+            f"HTTP/1.1 {self.status} {responses.get(self.status, 'Unknown')}",
             f"Content-Type: {kind}",
             f"Content-Length: {len(content)}",
             "Connection: close",

@@ -60,7 +60,7 @@ class Intake:
             self._judge.violate(18, f"{over_s:.3f} s more audio than T + {self._audio.pace_burst_s} s in T s")
         if not self._audio.rate_limit:
             return samples
-        accepted = self._rate.take(samples.size, now_s)
+        accepted = self._rate.take(samples.size, now_s, late_s)
         if accepted < samples.size:
             self._record.dropped_samples += samples.size - accepted
             if now_s - self._reported_s >= 1.0:

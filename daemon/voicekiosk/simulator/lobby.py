@@ -73,11 +73,16 @@ class Lobby(Outlet):
         self.close(1011 if code.lower() == "internal_error" else 1008)
 
     def close(self, code: int, reason: str = "") -> None:
-        """Close the connection; the session is over unless it may be resumed."""
+        """Close the connection; a ready session that was not ended may be resumed, whatever the code."""
         self.agenda.clear()
-        if self.phase is not Phase.READY or code == 1000:
+        if self.phase is not Phase.READY or self.life.state == "ended":
             self.phase = Phase.OVER
         self._wire.close(code, reason)
+
+    @property
+    def resumable(self) -> bool:
+        """Whether it could go on over another connection."""
+        return self.phase is Phase.READY
 
     # --- time
 
@@ -138,8 +143,8 @@ class Lobby(Outlet):
             else:
                 self.close(1008)
             return
-        self.life.agent_id, self.life.config = session.get("agent_id"), self.configuration.echo
-        self.world.remember(self.life)
+        self.life.agent_id = session.get("agent_id")
+        self.world.remember(self.life, self.configuration.echo)
         self.phase = Phase.CONFIGURING
         if not self._refused_at_the_door():
             updated_s = self.now_s + draw(self.world.rng, self.scenario.ready.updated_ms) / 1000
@@ -195,6 +200,8 @@ class Lobby(Outlet):
         if isinstance(decision, resumption.Refusal):
             self.agenda.at(due_s, lambda _: self._refuse_resume(decision))
         else:
+            if decision.state == "live" and decision.session is not None:
+                decision.session.cut(self.now_s)
             self.agenda.at(due_s, lambda t: self._grant(decision, t))
 
     def _refuse_resume(self, refusal: resumption.Refusal) -> None:

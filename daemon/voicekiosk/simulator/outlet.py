@@ -11,6 +11,7 @@ import msgspec
 from voicekiosk.simulator import frames
 from voicekiosk.simulator.distort import Distortion
 from voicekiosk.simulator.judge import Judge
+from voicekiosk.simulator.outage import Outage
 from voicekiosk.simulator.record import Record
 from voicekiosk.simulator.scenario import Events
 
@@ -20,11 +21,17 @@ Frame = dict[str, Any]
 class Wire(Protocol):
     """What a session needs of its connection."""
 
+    outage: Outage
+    """When this end held the connection back."""
+
     def send_text(self, payload: bytes) -> None:
         """Send one text frame."""
 
     def close(self, code: int, reason: str = "") -> None:
         """Close politely."""
+
+    def abort(self) -> None:
+        """Cut the connection."""
 
 
 class Outlet:

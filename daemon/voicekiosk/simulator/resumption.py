@@ -22,7 +22,9 @@ def decide(world: World, session_id: str, admission: Admission, now_s: float) ->
     world.sweep(now_s)
     mode = world.scenario.lifecycle.resume
     life = known(world, session_id, admission)
-    if life is not None and life.state == "dropped" and life.session is not None:
+    if life is not None and life.state == "live" and not world.scenario.lifecycle.take_over:
+        life = None  # Its old link seems to work.
+    if life is not None and life.session is not None and life.session.resumable:
         by_its_token = admission.session_id == session_id
         if mode == "grant" or (mode == "token_only" and by_its_token):
             return life

@@ -11,12 +11,13 @@ import random
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from voicekiosk.errors import ConfigError
 
+Status = Annotated[int, msgspec.Meta(ge=0, le=599)]
 Span = float | tuple[float, float]
 
 
@@ -32,7 +33,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class Door(Table, frozen=True, kw_only=True):
     """Handshake, credentials, capacity (S1-S3, S8)."""
 
-    http_status: int = 0  # refuse the upgrade with this status; 0 upgrades
+    http_status: Status = 0  # refuse the upgrade with this status; 0 upgrades
     refuse: str = ""  # answer the first message with this error code; "silence" never answers
     refuse_credentials: bool = False  # refuse every credential, inside the open socket as live
     times: int = 0  # only the first N connections are treated so; 0 is all
@@ -137,6 +138,7 @@ class Lifecycle(Table, frozen=True, kw_only=True):
 
     # what session.resume leads to; token_only wants Bearer resume_token
     resume: Literal["refuse", "grant", "refuse_open", "forbidden", "expired", "token_only"] = "refuse"
+    take_over: bool = True  # grant a resume although the old connection still seems open, and cut that one
     grace_s: float = 30.0  # how long a dropped session can be resumed, and is billed
     repeat_greeting: bool = False  # greet again after a resume
     max_duration_s: float = 10800.0  # longest session

@@ -273,6 +273,7 @@ class Simulator:
         """Give a connection its number and record."""
         self._opened += 1
         self.world.connections += 1
+        self.world.sweep(self.now_s)
         self.connections.append(link)
         self._forget_the_oldest()
         if self._heartbeat is None:
@@ -283,7 +284,7 @@ class Simulator:
         """Take the facts of a connection that is over."""
         if link.record is not None:
             if not link.record.counts["server"]["session.ready"]:
-                self._note_general(8, self.world.failed(asyncio.get_running_loop().time()))
+                self._note_general(8, self.world.failed(link.caller, asyncio.get_running_loop().time()))
             link.record.close(link.facts())
 
     def admit(self, request: http.Request) -> Admission:

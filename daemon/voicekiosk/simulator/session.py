@@ -18,6 +18,8 @@ from voicekiosk.simulator.world import Admission, World
 
 Frame = dict[str, Any]
 RATE_HZ = 24000
+PATIENCE_FOR_RESULTS_S = 5.0
+"""A call still open at session.end, this long after its reply, counts as never answered (rule 29)."""
 WALL_STEP_S = 0.1
 """How often time without audio is turned into silence, if it is."""
 
@@ -51,10 +53,11 @@ class Session(Lobby):
         if self.scenario.turn.clock == "wall":
             return
         limit_s = 3.0 * self.speed
-        if now_s - self.intake.last_s >= limit_s:
+        since_s = max(self.intake.last_s, self._wire.outage.last_s(now_s))
+        if now_s - since_s >= limit_s - 1e-6:
             self.violate(22, "no audio for 3 s while a turn was open; silence has to go on until it closes")
         else:
-            self.agenda.at(self.intake.last_s + limit_s, self._check_silence)
+            self.agenda.at(since_s + limit_s, self._check_silence)
 
     # --- what comes in
 
@@ -198,7 +201,7 @@ class Session(Lobby):
             return
         if refused is not None:
             self.error(refused.code, refused.message, refused.param)
-        self.life.config = self.configuration.echo
+        self.world.remember(self.life, self.configuration.echo)
         self.send_updated()
 
     def _audio(self, frame: Frame, late_s: float) -> None:
@@ -224,6 +227,8 @@ class Session(Lobby):
     # --- the end
 
     def _end(self) -> None:
+        if self.conversation is not None:
+            self.conversation.tools.left_open(self.now_s - PATIENCE_FOR_RESULTS_S * self.speed)
         self.phase = Phase.ENDING
         self.agenda.clear()
         due_s = self.now_s + draw(self.world.rng, self.scenario.lifecycle.end_ms) / 1000
@@ -241,11 +246,20 @@ class Session(Lobby):
         )
         self.close(1000)
 
-    def lost(self, now_s: float, *, closed_by_client: bool) -> None:
-        """Note that the connection is gone."""
+    def cut(self, now_s: float) -> None:
+        """Take the connection away, because the client came back over another one."""
+        self._wire.abort()
+        self.lost(self._wire, now_s, closed_by_client=False)
+
+    def lost(self, wire: Wire, now_s: float, *, closed_by_client: bool) -> None:
+        """Note that this connection is gone; does nothing when another one has taken its place."""
+        if wire is not self._wire:
+            return
         self.now_s = now_s
         self.agenda.clear()
-        if closed_by_client and self.phase in (Phase.READY, Phase.ENDING):
+        # A close that waited in front of this end was sent by a client that heard nothing.
+        fair = not wire.outage.active and not wire.outage.late_s(now_s)
+        if closed_by_client and fair and self.phase in (Phase.READY, Phase.ENDING):
             self.judge.closed(ending=self.phase is Phase.ENDING)
         if self.life.state == "live":
             resumable = self.phase is Phase.READY

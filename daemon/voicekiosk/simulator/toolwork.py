@@ -38,7 +38,8 @@ class Batch:
     open_calls: int
     calls: list[Pending] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
-    done: bool = False  # its reply.done was sent
+    done: bool = False  # its reply.done was sent, at done_s
+    done_s: float = 0.0
     settled: bool = False  # its follow-up is under way, or it will have none
 
 
@@ -143,8 +144,16 @@ class ToolWork:
     def done(self, reply: Reply, now_s: float) -> None:
         """Note that the reply.done of a reply was sent, which may complete its batch."""
         for batch in self._batches_of(reply):
-            batch.done = True
+            batch.done, batch.done_s = True, now_s
             self._complete(batch, now_s)
+
+    def left_open(self, done_before_s: float) -> None:
+        """Judge the calls that a client leaves without an answer when it ends the session."""
+        for call in self._calls.values():
+            mine = call.state is State.WAITING and not call.http and call.batch.done
+            if mine and call.batch.done_s <= done_before_s:
+                text = f"no tool.result for {call.name} ({call.call_id}) when the session was ended"
+                self._channel.violate(29, text)
 
     def rearm(self, now_s: float) -> None:
         """Wait again for the calls that a resumed session still has open."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import shutil
 import wave
@@ -74,6 +75,7 @@ class Espeak:
         task.add_done_callback(self._running.discard)
 
     async def _speak(self, text: str, done: Heard) -> None:
+        process = None
         try:
             async with asyncio.timeout(self.TIMEOUT_S):
                 process = await asyncio.create_subprocess_exec(
@@ -83,9 +85,13 @@ class Espeak:
                 )  # fmt: skip
                 spoken, _ = await process.communicate(text.encode())
             samples = _from_wav(spoken)
-        except (OSError, TimeoutError, EOFError, wave.Error):
+        except (OSError, TimeoutError, EOFError, ValueError, wave.Error):
             Tones().render(text, done)
             return
+        finally:
+            if process is not None and process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
         self._known[text] = samples
         while len(self._known) > 50:
             self._known.popitem(last=False)

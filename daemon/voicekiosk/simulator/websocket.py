@@ -15,6 +15,8 @@ from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
+from voicekiosk.simulator.outage import Outage
+
 WRITE_LIMIT = 16 << 20
 """A client that leaves this much unread is cut off."""
 
@@ -46,6 +48,7 @@ class WebSocket:
         self._held: list[bytes] | None = None  # what waits while stalled
         self._held_bytes = 0
         self._dead = False
+        self.outage = Outage()
 
     @property
     def open(self) -> bool:
@@ -131,18 +134,20 @@ class WebSocket:
         self._held = None
         self._transport.abort()
 
-    def stall(self) -> None:
+    def stall(self, now_s: float) -> None:
         """Hold back everything that is sent from now on."""
+        self.outage.begin(now_s)
         self._held = self._held or []
 
-    def blackhole(self) -> None:
+    def blackhole(self, now_s: float) -> None:
         """Neither read nor send from now on."""
-        self.stall()
+        self.stall(now_s)
         self._dead = True
         self._transport.pause_reading()
 
-    def recover(self) -> None:
+    def recover(self, now_s: float) -> None:
         """End a stall or a black hole; what was held goes out at once."""
+        self.outage.end(now_s)
         held, self._held, self._held_bytes = self._held, None, 0
         if self._dead:
             self._dead = False
@@ -191,7 +196,8 @@ class WebSocket:
                 pass
             case _:
                 return None
-        self._parts.append(bytes(frame.data))
+        if frame.data:  # Empty ones would pile up without ever reaching the limit of bytes.
+            self._parts.append(bytes(frame.data))
         if not frame.fin:
             return None
         data, kind = b"".join(self._parts), self._opcode

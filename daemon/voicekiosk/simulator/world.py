@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
+
 from voicekiosk.errors import ConfigError
 from voicekiosk.simulator import frames
 from voicekiosk.simulator.brain import Agent
@@ -23,6 +25,8 @@ V = TypeVar("V")
 
 REMEMBERED = 2000
 """Tokens, sessions and agents that are kept at most; the oldest are forgotten."""
+REMEMBERED_BYTES = 16 << 20
+"""Size as JSON of the configurations of sessions, and of the agents, that are kept at most."""
 
 
 class Credential(StrEnum):
@@ -73,6 +77,30 @@ class Life:
     config: dict[str, Any] | None = None
 
 
+class Shelf(OrderedDict[str, V]):
+    """Keeps the newest entries, bounded in number and in size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sizes: dict[str, int] = {}
+
+    def __delitem__(self, key: str) -> None:
+        """Forget an entry."""
+        super().__delitem__(key)
+        self._sizes.pop(key, None)
+
+    def keep(self, key: str, value: V, size: int = 0) -> list[V]:
+        """Keep an entry of so many bytes; return those that had to go for it."""
+        self[key] = value
+        self._sizes[key] = size
+        gone = []
+        while len(self) > REMEMBERED or sum(self._sizes.values()) > REMEMBERED_BYTES:
+            oldest = next(iter(self))
+            gone.append(self[oldest])
+            del self[oldest]
+        return gone
+
+
 class World:
     """Shared state of a simulator. Everything in it is bounded."""
 
@@ -86,14 +114,14 @@ class World:
         self.hears: Callable[[int], str] = lambda _turn: ""
         self.faults_left: dict[int, int] = {}
         self.connections = 0
-        self.lives: OrderedDict[str, Life] = OrderedDict()
-        self.agents: OrderedDict[str, dict[str, Any]] = OrderedDict()
-        self._agent_regions: OrderedDict[str, str] = OrderedDict()
+        self.lives: Shelf[Life] = Shelf()
+        self.agents: Shelf[dict[str, Any]] = Shelf()
+        self._agent_regions: Shelf[str] = Shelf()
         self.general_violations: deque[dict[str, Any]] = deque(maxlen=REMEMBERED)
-        self._tokens: OrderedDict[str, Token] = OrderedDict()
-        self._resume_tokens: OrderedDict[str, str] = OrderedDict()
-        self._refused: OrderedDict[str, float] = OrderedDict()
-        self._failures: deque[float] = deque(maxlen=4)
+        self._tokens: Shelf[Token] = Shelf()
+        self._resume_tokens: Shelf[str] = Shelf()
+        self._refused: Shelf[float] = Shelf()
+        self._failures: Shelf[deque[float]] = Shelf()
         self.adopt(scenario)
 
     def adopt(self, scenario: Scenario) -> None:
@@ -106,8 +134,8 @@ class World:
 
     def store_agent(self, agent_id: str, session: dict[str, Any], region: str) -> None:
         """Store an agent in a region; an empty region is all of them."""
-        _remember(self.agents, agent_id, session)
-        _remember(self._agent_regions, agent_id, region)
+        self.agents.keep(agent_id, session, len(msgspec.json.encode(session)))
+        self._agent_regions.keep(agent_id, region)
 
     def region_of(self, agent_id: str) -> str:
         """Return the region of a stored agent; empty is all of them."""
@@ -152,7 +180,7 @@ class World:
     def make_token(self, expires_in_s: float, cap_s: float | None, now_s: float) -> str:
         """Make a temporary token (1.3)."""
         secret = self.ids.token()
-        _remember(self._tokens, secret, Token(now_s + expires_in_s, cap_s))
+        self._tokens.keep(secret, Token(now_s + expires_in_s, cap_s))
         return secret
 
     def make_resume_token(self, session_id: str) -> str:
@@ -160,29 +188,33 @@ class World:
         if not self.scenario.ready.resume_token:
             return ""
         secret = self.ids.token(64)
-        _remember(self._resume_tokens, secret, session_id)
+        self._resume_tokens.keep(secret, session_id)
         return secret
 
     def refused(self, secret: str, now_s: float) -> str | None:
         """Note a refused credential; return what breaks rule 8 in it, if anything."""
         last_s = self._refused.get(secret)
-        _remember(self._refused, secret, now_s)
+        self._refused.keep(secret, now_s)
         if last_s is not None and now_s - last_s < 60:
             return "the same refused credential was tried again within 60 s"
         return None
 
-    def failed(self, wall_s: float) -> str | None:
-        """Note a connection that ended before `session.ready`; return what breaks rule 8 in it."""
-        self._failures.append(wall_s)
-        if len(self._failures) == 4 and wall_s - self._failures[0] < 1.0:
+    def failed(self, caller: str, wall_s: float) -> str | None:
+        """Note a caller's connection that ended before `session.ready`; return what breaks rule 8 in it."""
+        failures = self._failures.get(caller) or deque(maxlen=4)
+        failures.append(wall_s)
+        self._failures.keep(caller, failures)
+        if len(failures) == 4 and wall_s - failures[0] < 1.0:
             return "four failed connections within 1 s: no back-off"
         return None
 
     # --- sessions
 
-    def remember(self, life: Life) -> None:
-        """Remember a session whose first update was accepted."""
-        _remember(self.lives, life.session_id, life)
+    def remember(self, life: Life, config: dict[str, Any]) -> None:
+        """Remember a session, and what it is configured as now."""
+        life.config = config
+        for gone in self.lives.keep(life.session_id, life, len(msgspec.json.encode(config))):
+            gone.session = gone.config = None
 
     def occupied(self, now_s: float) -> int:
         """Return how many sessions count against concurrency: open, or un-ended in their grace window."""
@@ -222,10 +254,3 @@ def check_stored(agent: StoredAgent) -> None:
         check(stored(agent))
     except Refused as refused:
         raise ConfigError(f"the scenario's [[agent]] {agent.id!r}: {refused.message}") from refused
-
-
-def _remember(store: OrderedDict[str, V], key: str, value: V) -> None:
-    store[key] = value
-    store.move_to_end(key)
-    while len(store) > REMEMBERED:
-        store.popitem(last=False)

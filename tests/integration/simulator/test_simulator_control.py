@@ -1,6 +1,9 @@
 """Steering a simulator while it runs, its REST side, its regions, and its voices."""
 
+import asyncio
+import os
 import shutil
+import struct
 
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ from tests.rigs.plain_client import PlainClient, calm, request, settings, tone
 from voicekiosk.errors import ConfigError, KioskError
 from voicekiosk.simulator import Answer, Fault, Scenario, Simulator
 from voicekiosk.simulator.scenario import StoredAgent
+from voicekiosk.simulator.voices import Espeak
 
 TOOL = {"type": "function", "name": "look"}
 
@@ -192,6 +196,51 @@ async def test_with_espeak_text_is_spoken():
         await client.talk()
         await client.get("reply.done", 2)
         assert client.all("transcript.agent")[1]["text"].startswith("I heard you for")
+
+
+def program(tmp_path, text):
+    """Make a stand-in for espeak-ng."""
+    file = tmp_path / "espeak-ng"
+    file.write_text(f"#!/bin/sh\n{text}\n")
+    file.chmod(0o755)
+    return str(tmp_path)
+
+
+def wav(data):
+    """A WAV of 16 bits at 22050 Hz around any bytes, as shell code that prints it."""
+    head = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + len(data), b"WAVE", b"fmt ", 16, 1, 1,
+                       22050, 44100, 2, 16, b"data", len(data))  # fmt: skip
+    return "cat >/dev/null; printf '" + "".join(f"\\{byte:03o}" for byte in head + data) + "'"
+
+
+@pytest.mark.parametrize("text", [wav(b""), wav(b"\1"), "cat >/dev/null; echo no wav", "cat >/dev/null"])
+async def test_where_espeak_fails_tones_speak(tmp_path, monkeypatch, text):
+    monkeypatch.setenv("PATH", f"{program(tmp_path, text)}:{os.environ['PATH']}")
+    done = asyncio.get_running_loop().create_future()
+    Espeak("en").render("Hello there", done.set_result)
+    async with asyncio.timeout(10):
+        assert (await done).size > 1000
+
+
+def runs(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+async def test_an_espeak_that_hangs_is_ended(tmp_path, monkeypatch):
+    text = f"echo $$ > {tmp_path}/pid; exec sleep 60"
+    monkeypatch.setenv("PATH", f"{program(tmp_path, text)}:{os.environ['PATH']}")
+    monkeypatch.setattr(Espeak, "TIMEOUT_S", 1.0)
+    done = asyncio.get_running_loop().create_future()
+    Espeak("en").render("Hello there", done.set_result)
+    async with asyncio.timeout(20):
+        assert (await done).size > 1000
+        pid = int((tmp_path / "pid").read_text())
+        while runs(pid):
+            await asyncio.sleep(0.02)
 
 
 # --- REST

@@ -174,6 +174,7 @@ async def test_speech_over_a_running_tool_gives_a_late_stop_and_the_answer_twice
         ("[turn]\nonset = 3", "unknown field `onset`"),
         ("[turn]\nclock = 'moon'", "Invalid enum value"),
         ("[turn", "not TOML"),
+        ("[door]\nhttp_status = 600", "<= 599"),
         ("[[fault]]\nafter = 'x'", "missing required field `do`"),
     ],
 )

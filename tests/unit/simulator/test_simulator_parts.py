@@ -1,8 +1,10 @@
 """The simulator's parts by themselves: pacing, G.711, the ear, faults, the record, the voices' stand-in."""
 
+import gc
 import json
 import random
 import struct
+import tracemalloc
 import wave
 
 import numpy as np
@@ -16,11 +18,14 @@ from voicekiosk.simulator import g711
 from voicekiosk.simulator.agenda import Agenda
 from voicekiosk.simulator.codec import ENCODINGS, BadAudio, downsample, upsample
 from voicekiosk.simulator.faults import FaultPlan
+from voicekiosk.simulator.http import BadRequest, Request, Response
 from voicekiosk.simulator.listening import FRAME, PAD, Ear, words_of
+from voicekiosk.simulator.outage import Outage
 from voicekiosk.simulator.pacing import PaceCheck, RateLimit
 from voicekiosk.simulator.program import verdict
 from voicekiosk.simulator.record import KEPT, KEPT_BYTES, Record, WavWriter
 from voicekiosk.simulator.scenario import Fault
+from voicekiosk.simulator.websocket import WebSocket
 
 # --- pacing
 
@@ -250,10 +255,79 @@ def test_the_same_seed_gives_the_same_session_and_another_one_another():
 def test_four_failed_connections_within_a_second_are_no_back_off():
     def complaints(times_s):
         world = VirtualSession().world
-        return [bool(world.failed(at_s)) for at_s in times_s]
+        return [bool(world.failed("one", at_s)) for at_s in times_s]
 
     assert complaints([0.0, 0.1, 0.2, 0.3]) == [False, False, False, True]
     assert complaints([0.0, 1.0, 2.0, 3.0, 4.0]) == [False] * 5
+
+
+def test_failures_of_several_clients_are_counted_apart():
+    world = VirtualSession().world
+    assert not any(world.failed(f"client {number}", 0.01 * number) for number in range(10))
+
+
+def test_what_waited_in_a_dead_link_may_come_at_once():
+    limit = RateLimit(1.5)
+    assert limit.take(24000, 0.0) == 24000
+    assert limit.take(24000 * 10, 10.0, late_s=10.0) == 24000 * 10
+    assert limit.take(24000 * 10, 10.1) < 24000
+
+
+def test_lateness_after_an_outage_is_its_length_and_wears_off():
+    outage = Outage()
+    assert (outage.late_s(1.0), outage.last_s(1.0)) == (0.0, -np.inf)
+    outage.begin(2.0)
+    outage.begin(3.0)
+    assert outage.active
+    assert outage.last_s(3.5) == 3.5
+    outage.end(4.0)
+    assert not outage.active
+    assert outage.last_s(9.0) == 4.0
+    assert [outage.late_s(at_s) for at_s in (4.0, 5.0, 6.0, 7.0)] == [2.0, 1.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("text", ["0" * 5000, "1" * 21, "-1", "1e3", "", "²"])
+def test_a_length_that_is_no_sane_number_is_a_bad_request(text):
+    with pytest.raises(BadRequest):
+        _ = Request("POST", "/", {}, {"content-length": text}).body_length
+
+
+@pytest.mark.parametrize("status", [299, 429, 499, 599])
+def test_any_status_can_be_answered(status):
+    assert Response(status).encode().startswith(b"HTTP/1.1 %d " % status)
+
+
+class Pipe:
+    """A transport that swallows."""
+
+    def is_closing(self):
+        return False
+
+    def write(self, data):
+        pass
+
+    def get_write_buffer_size(self):
+        return 0
+
+
+def test_endless_empty_fragments_take_no_memory():
+    socket = WebSocket(Pipe(), max_size=1000, compression=False)
+    assert socket.upgrade(
+        b"GET /v1/ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    )
+    socket.feed(b"\x01\x81\0\0\0\0[" + b"\x00\x80\0\0\0\0" * 100)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(50):
+            socket.feed(b"\x00\x80\0\0\0\0" * 100)
+        assert tracemalloc.get_traced_memory()[0] - before < 20_000
+    finally:
+        tracemalloc.stop()
+    (message,) = socket.feed(b"\x80\x81\0\0\0\0]")
+    assert message.data == b"[]"
 
 
 def test_a_refused_credential_may_be_tried_again_after_a_minute():
