@@ -120,6 +120,25 @@ async def test_c30_a_result_goes_when_reply_done_is_the_latest_turn_event(stage,
         assert s.kept_the_rules()
 
 
+async def test_c30_a_result_waits_for_the_end_of_a_long_reply_to_another_question(stage, tmp_path):
+    # Break: renew the patience with `reply.started` only. The second answer is longer than any patience.
+    long = f'\n[[script]]\nhears = "And else?"\nsays = "{"all of it is quite a long story " * 6}"\n'
+    file = scenario(tmp_path, '{ name = "get_weather" }', long)
+    slow = tool(script="sleep 4; echo 1", timeout_s=20.0)
+    async with stage(file, changes={"tools.strict_timing": True}, tools=(slow,)) as s:
+        await s.kiosk.ask()
+        await s.kiosk.until(lambda: s.kiosk.name is Name.WORKING)
+        await s.kiosk.ask()
+        await s.sim.wait_for(lambda: records(s), 40)
+        first, second = s.got("reply.started")[:2]
+        assert first["reply_id"] != second["reply_id"]
+        sounds = [frame for frame in s.got("reply.audio") if frame["reply_id"] == second["reply_id"]]
+        assert len(sounds) * 0.01 >= 12.0, "the second answer lasts"
+        assert records(s)[0]["after"] == "reply.done"
+        await over(s)
+        assert s.kept_the_rules()
+
+
 async def test_c30_a_result_can_be_sent_at_once_where_the_configuration_says_so(stage):
     # Break: ignore agent.tool_results.
     changes = {"tools.done_ms": 3000.0}
@@ -273,18 +292,21 @@ async def test_a_kiosk_shows_that_a_tool_works_and_takes_another_question_meanwh
         assert not any(result["is_error"] for result in records(s))
 
 
+BRISK = {"reply.pace": 4.0}
+"""The simulator's agent reads its whole instruction aloud, which takes fifteen seconds."""
+
+
 async def confirming(s):
-    """Ask for something that needs a tap, and wait until the agent has asked."""
+    """Ask for something that needs a tap, and wait until the question can be heard."""
     await s.kiosk.ask()
     await s.kiosk.until(lambda: s.kiosk.name is Name.CONFIRMING)
-    await s.sim.wait_for(lambda: s.sent("reply.create"))
 
 
 async def test_a_tap_confirms_what_the_agent_has_asked_for(stage, tmp_path):
     # Break: run tools with confirm at once.
     mark = tmp_path / "door"
     door = tool(confirm="press", script=f"touch {mark}; echo open")
-    async with stage("tool", tools=(door,)) as s:
+    async with stage("tool", changes=BRISK, tools=(door,)) as s:
         await confirming(s)
         assert not mark.exists()
         assert "tap the button" in s.sent("reply.create")[0]["instructions"]
@@ -301,7 +323,8 @@ async def test_a_tap_confirms_what_the_agent_has_asked_for(stage, tmp_path):
 async def test_a_button_that_is_held_refuses_it(stage, tmp_path):
     # Break: take every press for a yes.
     mark = tmp_path / "door"
-    async with stage("tool", tools=(tool(confirm="press", script=f"touch {mark}"),)) as s:
+    door = tool(confirm="press", script=f"touch {mark}")
+    async with stage("tool", changes=BRISK, tools=(door,)) as s:
         await confirming(s)
         s.kiosk.press()
         await asyncio.sleep(1.2)

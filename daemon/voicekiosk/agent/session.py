@@ -302,7 +302,10 @@ class Session:
         match event:
             case wire.ReplyAudio():
                 # First, since it comes a hundred times a second.
-                return self._turns.take(event) if self.ready else ()
+                if not self.ready:
+                    return ()
+                self._tools.reply_audio(event.reply_id, now_s)
+                return self._turns.take(event)
             case wire.Unknown():
                 return self._skip(f"unknown type {event.type}", "ignored")
             case wire.Malformed():

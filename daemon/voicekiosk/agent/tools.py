@@ -53,14 +53,17 @@ class Tools:
     def begin(self, config: Config) -> None:
         """Begin a fresh session: the calls of the one before are void."""
         self._work.begin()
+        self._offers = {}
         self.configure(config)
 
     def configure(self, config: Config) -> None:
         """Take what the configuration says; what the service echoes of it outranks that."""
         self._work.early = config.agent.tool_results == "at_once"
-        self._offers |= {
+        ours = {
             tool.name: _Offer(tool.execution_mode == "hold", timeout_seconds(tool)) for tool in config.tools
         }
+        # A stored agent has its tools from its owner at the service: only the echo says how they are.
+        self._offers = ours | self._offers if config.agent.agent_id else self._offers | ours
 
     def ready(self, echo: wire.EchoedSettings, now_s: float, *, resumed: bool) -> tuple[bytes, ...]:
         """Take a `session.ready`; return the answers to calls that a resumed session still waits for."""
@@ -85,6 +88,10 @@ class Tools:
     ) -> tuple[bytes, ...]:
         """Take the result of a call, JSON text; return what may be sent now."""
         return _frames(self._work.finished(call_id, epoch, text, now_s, is_error=is_error))
+
+    def reply_audio(self, reply_id: str, now_s: float) -> None:
+        """Take a `reply.audio` of a ready session."""
+        self._work.reply_audio(reply_id, now_s)
 
     def take(self, event: wire.Known, now_s: float) -> tuple[tuple[AgentEvent, ...], tuple[bytes, ...]]:
         """Take an event of a ready session; return what happened, and the answers that it lets go."""
@@ -120,11 +127,12 @@ class Tools:
         for tool in tools:
             if not isinstance(tool, dict) or not isinstance(tool.get("name"), str):
                 continue
-            timeout_s = tool.get("timeout_seconds")
+            known = self._offers.get(tool["name"], _Offer())
+            mode, timeout_s = tool.get("execution_mode"), tool.get("timeout_seconds")
             self._offers[tool["name"]] = _Offer(
-                hold=tool.get("execution_mode") == "hold",
-                timeout_s=float(timeout_s) if isinstance(timeout_s, int | float) else DEFAULT_TIMEOUT_S,
-                http=bool(tool.get("http")),
+                hold=mode == "hold" if isinstance(mode, str) else known.hold,
+                timeout_s=float(timeout_s) if isinstance(timeout_s, int | float) else known.timeout_s,
+                http=bool(tool["http"]) if "http" in tool else known.http,
             )
 
 

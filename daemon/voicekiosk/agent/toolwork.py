@@ -3,6 +3,9 @@
 Pure: calls, turn events and results go in with the time in seconds, results to send come out. A result
 waits until a `reply.done` is the latest of `reply.started`, `input.speech.started` and `reply.done`.
 Every call is answered exactly once, unless its reply was interrupted: then never.
+
+An interruption makes void the calls of the reply that was interrupted, and no others (§7.2 read together with
+checklist 29 and 31): a call of an earlier reply, which was completed, is still owed its one answer.
 """
 
 from collections import deque
@@ -10,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 PATIENCE_S = 6.0
-"""A `reply.done` that is missing for so long after everything else will not come (checklist 26)."""
+"""A `reply.done` that is missing so long after the last sound of its reply will not come (checklist 26)."""
 BEFORE_TIMEOUT_S = 2.0
 """A result that still waits so long before the service gives up is sent whatever is said meanwhile."""
 REMEMBERED = 256
@@ -65,6 +68,8 @@ class ToolWork:
         self._latest = Latest.NONE
         self._latest_s = 0.0
         self._reply_id = ""
+        # Set while the present reply is an interrupted one.
+        self._interrupted = False
 
     @property
     def open(self) -> tuple[str, ...]:
@@ -72,11 +77,15 @@ class ToolWork:
         return tuple(self._calls)
 
     def called(self, call_id: str, name: str, now_s: float, *, hold: bool, timeout_s: float) -> int | None:
-        """Take a `tool.call`; return its epoch, which its result has to bring back, or None for a repetition.
+        """Take a `tool.call`; return its epoch, which its result has to bring back.
 
+        None for one that is not to be run: a repetition, or a late call of a reply that was interrupted.
         `timeout_s` is what the service was told, after which it goes on without the result.
         """
         if call_id in self._calls or call_id in self._settled:
+            return None
+        if self._interrupted:
+            self._settled.append(call_id)
             return None
         self._epoch += 1
         answer_by_s = now_s + max(0.0, timeout_s - BEFORE_TIMEOUT_S)
@@ -96,8 +105,13 @@ class ToolWork:
         """Take a `reply.started`."""
         if self._reply_id:
             self._past.append(self._reply_id)
-        self._reply_id = reply_id
+        self._reply_id, self._interrupted = reply_id, False
         self._enter(Latest.REPLY, now_s)
+
+    def reply_audio(self, reply_id: str, now_s: float) -> None:
+        """Take a `reply.audio`: while the present reply sounds, its `reply.done` is not overdue."""
+        if self._latest is Latest.REPLY and reply_id in (self._reply_id, ""):
+            self._latest_s = now_s
 
     def speech_started(self, now_s: float) -> None:
         """Take an `input.speech.started`."""
@@ -106,12 +120,14 @@ class ToolWork:
     def reply_done(self, reply_id: str, now_s: float) -> list[Result]:
         """Take a `reply.done` that is not interrupted."""
         if self._is_present(reply_id):
+            self._interrupted = False
             self._enter(Latest.DONE, now_s)
         return self._flush(now_s)
 
     def reply_interrupted(self, reply_id: str, now_s: float) -> tuple[str, ...]:
         """Take a `reply.done` that is interrupted; return the calls that are void now."""
         if self._is_present(reply_id):
+            self._interrupted = True
             self._enter(Latest.INTERRUPTED, now_s)
         interrupted = (reply_id or self._reply_id, "")
         void = tuple(call_id for call_id, call in self._calls.items() if call.reply_id in interrupted)
@@ -130,6 +146,7 @@ class ToolWork:
                 call.result = Result(call_id, LOST, is_error=True)
                 call.finished_s = now_s
         # The reply that made the calls was lost with the socket: nobody speaks.
+        self._interrupted = False
         self._enter(Latest.DONE, now_s)
         return self._flush(now_s)
 

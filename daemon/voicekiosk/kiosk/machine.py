@@ -41,7 +41,7 @@ from voicekiosk.kiosk.events import (
     TryOut,
     UtteranceSent,
 )
-from voicekiosk.kiosk.state import NEVER, Link, Rules, State, Turn
+from voicekiosk.kiosk.state import NEVER, Link, Question, Rules, State, Turn
 from voicekiosk.panel.gestures import DoubleTapped, Gesture, LongPressed, Pressed, Released
 
 OFFLINE_SOUND_S = 0.5
@@ -178,7 +178,7 @@ def _press(s: State, pressed_s: float, now_s: float, rules: Rules, emit: Emit) -
     if Fault.BUDGET in s.faults and s.turn is not Turn.LISTENING:
         emit(PlaySound(Sound.BUDGET))
         return s
-    if s.confirming is not None and s.turn is not Turn.LISTENING:
+    if s.confirming is not None and s.question is Question.HEARD and s.turn is not Turn.LISTENING:
         return work.press(s, emit)
     if Fault.MICROPHONE in s.faults and not s.microphone_open and s.turn is not Turn.LISTENING:
         emit(PlaySound(Sound.MICROPHONE_GONE))

@@ -42,6 +42,15 @@ class Turn(StrEnum):
     SPEAKING = "speaking"
 
 
+class Question(StrEnum):
+    """The question that asks for a tap: until it can be heard, no press is an answer to it."""
+
+    DUE = "due"
+    WANTED = "wanted"
+    BEGUN = "begun"
+    HEARD = "heard"
+
+
 class Name(StrEnum):
     """The one name that people see."""
 
@@ -182,6 +191,8 @@ class State:
     confirm_pressed: bool = False
     """The button is down for that."""
     confirm_until_s: float = NEVER
+    question: Question = Question.DUE
+    """How far the agent is with asking for the tap."""
     owed: bool = False
     """The service has called tools, and answers once more when it has their results."""
     work_until_s: float = PAST
@@ -252,7 +263,7 @@ def name_of(state: State) -> Name:
         return Name.RECONNECTING
     if state.link is Link.CONNECTING and state.turn is not Turn.SPEAKING:
         return Name.CONNECTING
-    if state.confirming is not None:
+    if state.confirming is not None and state.question is Question.HEARD:
         return Name.CONFIRMING
     if state.work:
         return Name.WORKING

@@ -10,6 +10,7 @@ from dataclasses import replace
 from voicekiosk.agent import events as agent
 from voicekiosk.audio import events as audio
 from voicekiosk.kiosk.events import (
+    AudioArrived,
     CancelTools,
     CreateReply,
     Effect,
@@ -24,7 +25,7 @@ from voicekiosk.kiosk.events import (
     ToolWanted,
     Work,
 )
-from voicekiosk.kiosk.state import NEVER, PAST, Link, Rules, State, Turn
+from voicekiosk.kiosk.state import NEVER, PAST, Link, Question, Rules, State, Turn
 
 Emit = Callable[[Effect], None]
 
@@ -36,6 +37,8 @@ CONFIRM_S = 15.0
 """Silence of this length after the question is a no."""
 ASK_WITHIN_S = 1.5
 """The agent is told to ask when its reply is done, or after so long if nobody says that it is."""
+ASK_AGAIN_S = 6.0
+"""How long the answer to what the visitor said meanwhile may take, before the agent is told to ask anyway."""
 ASKING_S = 12.0
 """How long it may take until the question has been heard."""
 REFUSED_HOLD_S = 1.0
@@ -65,7 +68,7 @@ def still_working(work: Work) -> str:
 
 
 def press(s: State, emit: Emit) -> State:
-    """Answer a press while a tool waits for consent; what it means, the release says."""
+    """Answer a press after the question for consent; what it means, the release says."""
     emit(FlushSpeaker())
     emit(PlaySound(Sound.TICK))
     turn = Turn.THINKING if s.turn is Turn.SPEAKING else s.turn
@@ -90,7 +93,11 @@ def decide(s: State, event: object, now_s: float, rules: Rules, emit: Emit) -> S
         case agent.ToolsVoid(call_ids):
             s = _cancel(s, frozenset(call_ids), emit)
         case agent.ReplyStarted():
-            s = replace(s, owed=False)
+            begun = Question.BEGUN if s.question is Question.WANTED else s.question
+            s = replace(s, owed=False, question=begun)
+        case AudioArrived() if s.owed:
+            # The results wait for the end of this reply.
+            s = _owe(s, now_s, rules)
         case agent.ReplyDone() if s.confirming is not None and s.speak_at_s < NEVER:
             s = _speak(s, now_s, rules, emit)
         case audio.SpeakerDrained() if s.confirming is not None and s.speak_at_s == NEVER:
@@ -125,8 +132,10 @@ def _wanted(s: State, work: Work, now_s: float, rules: Rules, emit: Emit) -> Sta
     if s.confirming is not None:
         emit(RefuseTool(work.call_id, ANOTHER_WAITS))
         return s
-    speak_at_s = now_s + ASK_WITHIN_S
-    s = replace(s, confirming=work, confirm_until_s=now_s + ASKING_S + CONFIRM_S, speak_at_s=speak_at_s)
+    s = replace(s, confirming=work, confirm_until_s=now_s + ASKING_S + CONFIRM_S, question=Question.DUE)
+    if s.turn is Turn.LISTENING:
+        return s
+    s = replace(s, speak_at_s=now_s + ASK_WITHIN_S)
     return s if s.reply_open else _speak(s, now_s, rules, emit)
 
 
@@ -152,7 +161,8 @@ def _refuse(s: State, why: str, now_s: float, rules: Rules, emit: Emit) -> State
 
 
 def _nothing_to_confirm(s: State) -> State:
-    return _quiet(replace(s, confirming=None, confirm_until_s=NEVER, confirm_pressed=False))
+    s = replace(s, confirming=None, confirm_until_s=NEVER, confirm_pressed=False, question=Question.DUE)
+    return _quiet(s)
 
 
 def _quiet(s: State) -> State:
@@ -185,7 +195,7 @@ def _speak(s: State, now_s: float, rules: Rules, emit: Emit) -> State:
     s = replace(s, speak_at_s=NEVER)
     if s.confirming is not None:
         emit(CreateReply(ask(s.confirming)))
-        return s
+        return replace(s, question=Question.WANTED, confirm_until_s=now_s + ASKING_S + CONFIRM_S)
     held = [work for work in s.work if work.hold]
     if not held or rules.still_working_s <= 0:
         return s
@@ -202,6 +212,7 @@ def _settle(s: State, now_s: float, rules: Rules, emit: Emit) -> State:
     if not _talking(s) or (s.turn is Turn.NONE and now_s >= s.work_until_s):
         return _hang_up(_nothing_left(s, emit))
     if s.confirming is not None:
+        s = _question(s, now_s)
         # However long the visitor thinks about it.
         s = replace(s, work_until_s=max(s.work_until_s, s.confirm_until_s + rules.thinking_timeout_s))
     if s.turn is Turn.NONE:
@@ -211,12 +222,26 @@ def _settle(s: State, now_s: float, rules: Rules, emit: Emit) -> State:
     return s
 
 
+def _question(s: State, now_s: float) -> State:
+    """Follow the question until it is heard; whoever speaks instead of listening to it is asked again."""
+    if s.question is Question.HEARD:
+        return s
+    if s.turn is Turn.LISTENING:
+        return replace(s, question=Question.DUE, speak_at_s=NEVER)
+    if s.question is Question.BEGUN and s.turn is Turn.SPEAKING and s.reply_has_audio:
+        return replace(s, question=Question.HEARD)
+    if s.question is Question.DUE and s.speak_at_s == NEVER:
+        wait_s = ASK_WITHIN_S if s.turn is Turn.NONE else ASK_AGAIN_S
+        return replace(s, speak_at_s=now_s + wait_s)
+    return s
+
+
 def _nothing_left(s: State, emit: Emit) -> State:
     call_ids = tuple(work.call_id for work in (*s.work, s.confirming) if work is not None)
     if call_ids:
         emit(CancelTools(call_ids))
     s = replace(s, work=(), confirming=None, confirm_until_s=NEVER, confirm_pressed=False)
-    return replace(s, owed=False, speak_at_s=NEVER, work_until_s=PAST)
+    return replace(s, question=Question.DUE, owed=False, speak_at_s=NEVER, work_until_s=PAST)
 
 
 def _hang_up(s: State) -> State:

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from voicekiosk.agent import events
 from voicekiosk.agent.outputs import Send
 from voicekiosk.agent.session import Session
@@ -147,6 +149,49 @@ def test_the_echo_says_what_the_service_does_itself_and_what_holds():
     assert not called.ours
     assert talk.answer(called) == ()
     assert results(talk.answer(talk.call("d", "door"))) == ["d"]
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [
+        {"name": "door"},
+        {"name": "door", "execution_mode": None, "timeout_seconds": None, "http": None},
+    ],
+)
+def test_an_echo_that_leaves_things_out_changes_nothing_of_what_was_told(echo):
+    talk = Talk(tools=(DOOR,))
+    talk.connect(echo=[echo])
+    talk.hear("reply.started", reply_id="r")
+    called = talk.call(name="door")
+    assert called.ours
+    assert results(talk.answer(called)) == ["c"]
+
+
+def test_a_change_of_the_configuration_leaves_a_stored_agent_s_tools_as_they_are_there():
+    talk = Talk(tools=(), agent_id="agent_1")
+    talk.connect(echo=[{"name": "lamp", "http": {"url": "x"}}])
+    talk.session.reconfigure(Config(agent=Agent(agent_id="agent_1"), tools=(LAMP,)))
+    talk.hear("reply.started", reply_id="r")
+    assert not talk.call(name="lamp").ours
+
+
+def test_the_sound_of_a_reply_holds_a_result_longer_than_any_patience():
+    talk = Talk()
+    talk.connect()
+    talk.hear("reply.started", reply_id="r")
+    called = talk.call()
+    talk.answer(called)
+    talk.now_s += 5
+    talk.hear("reply.audio", reply_id="r", data="AAAA")
+    assert talk.session.next_deadline_s > talk.now_s + 5
+
+
+def test_a_late_call_of_an_interrupted_reply_is_not_handed_on():
+    talk = Talk()
+    talk.connect()
+    talk.hear("reply.started", reply_id="r")
+    talk.hear("reply.done", reply_id="r", status="interrupted")
+    assert talk.hear("tool.call", call_id="c", name="lamp", arguments={}) == ()
 
 
 def test_a_call_that_comes_twice_is_told_once():

@@ -1,6 +1,6 @@
 """When the result of a tool may be sent (protocol §7.2-7.4, checklist 29-34).
 
-The random run is longer when asked: VOICEKIOSK_TOOLWORK_RUNS=10000 python -m pytest tests/unit/agent/test_agent_toolwork.py
+10,000 random interleavings, seeded; more when asked: VOICEKIOSK_TOOLWORK_RUNS=100000 scripts/test tests/unit/agent
 """
 
 import os
@@ -10,7 +10,7 @@ import pytest
 
 from voicekiosk.agent.toolwork import BEFORE_TIMEOUT_S, LOST, PATIENCE_S, ToolWork
 
-RUNS = int(os.environ.get("VOICEKIOSK_TOOLWORK_RUNS", "500"))
+RUNS = int(os.environ.get("VOICEKIOSK_TOOLWORK_RUNS", "10000"))
 
 
 def ids(results):
@@ -127,6 +127,67 @@ def test_a_done_that_never_comes_holds_a_result_for_seconds_only():
     assert it.reply_done("r", 20.0) == []
 
 
+def test_a_long_reply_that_sounds_holds_a_result_until_it_is_done():
+    it = work(reply="r1")
+    epoch = call(it, "c")
+    it.reply_done("r1", 0.3)
+    it.speech_started(3.0)
+    it.reply_started("r2", 5.0)
+    assert it.finished("c", epoch, "1", 6.0, is_error=False) == []
+    for tenth in range(51, 170):
+        it.reply_audio("r2", tenth / 10)
+        assert it.tick(tenth / 10) == []
+    assert ids(it.reply_done("r2", 17.0)) == ["c"]
+
+
+def test_the_sound_of_another_reply_or_none_for_seconds_lets_go():
+    it = work(reply="r1")
+    it.reply_done("r1", 0.1)
+    it.reply_started("r2", 1.0)
+    epoch = call(it, "c", 1.0)
+    it.finished("c", epoch, "1", 1.0, is_error=False)
+    it.reply_audio("r2", 3.0)
+    it.reply_audio("r1", 5.0)
+    assert it.deadline_s == 3.0 + PATIENCE_S
+    assert ids(it.tick(3.0 + PATIENCE_S)) == ["c"]
+
+
+def test_even_an_endless_reply_does_not_hold_a_result_beyond_what_the_service_waits():
+    it = work()
+    epoch = call(it, "c", timeout_s=40.0)
+    it.finished("c", epoch, "1", 1.0, is_error=False)
+    it.reply_audio("r", 37.0)
+    assert ids(it.tick(40.0 - BEFORE_TIMEOUT_S)) == ["c"]
+
+
+def test_a_late_call_of_an_interrupted_reply_is_neither_run_nor_answered():
+    it = work(reply="r1")
+    it.reply_interrupted("r1", 1.0)
+    assert call(it, "late", 1.1) is None
+    it.speech_started(1.2)
+    assert call(it, "later", 1.3) is None
+    it.reply_started("r2", 2.0)
+    assert call(it, "late", 2.1) is None
+    assert call(it, "c", 2.2) is not None
+    assert it.open == ("c",)
+
+
+def test_after_a_start_that_was_never_told_calls_are_taken_again():
+    it = work(reply="r1")
+    it.reply_interrupted("r1", 1.0)
+    it.reply_done("r2", 3.0)
+    assert call(it, "c", 3.1) is not None
+
+
+def test_a_late_repetition_of_an_interruption_voids_nothing_of_the_present_reply():
+    it = work(reply="r1")
+    it.reply_interrupted("r1", 1.0)
+    it.reply_started("r2", 2.0)
+    assert call(it, "c", 2.1) is not None
+    assert it.reply_interrupted("r1", 2.2) == ()
+    assert call(it, "d", 2.3) is not None
+
+
 def test_a_result_is_sent_before_the_service_gives_up_even_while_somebody_speaks():
     it = work()
     epoch = call(it, "c", timeout_s=40.0)
@@ -181,6 +242,7 @@ class Judge:
         self.latest = ""
         self.latest_s = 0.0
         self.reply = ""
+        self.void = False  # the present reply was interrupted
         self.replies = 0
         self.calls = {}  # call_id -> its account
         self.made = 0
@@ -189,22 +251,32 @@ class Judge:
     def step(self):
         self.now_s += self.rng.choice([0.01, 0.2, 1.5])
         self.sent(self.it.tick(self.now_s), overdue=True)
-        acts = [self.started, self.done, self.interrupted, self.speech, self.call, self.call, self.finish]
-        self.rng.choice([*acts, self.finish, self.finish_stale, self.repeat, self.drop])()
+        acts = [self.started, self.done, self.interrupted, self.speech, self.audio, self.audio, self.call]
+        self.rng.choice(
+            [*acts, self.call, self.finish, self.finish, self.finish_stale, self.repeat, self.drop]
+        )()
 
     def started(self):
         self.replies += 1
         self.reply, self.latest, self.latest_s = f"r{self.replies}", "started", self.now_s
+        self.void = False
         self.it.reply_started(self.reply, self.now_s)
 
+    def audio(self):
+        """A reply sounds for as long as it likes, a sound every few seconds at the least."""
+        of = self.rng.choice([self.reply, self.reply, "another"])
+        if of == self.reply and self.latest == "started":
+            self.latest_s = self.now_s
+        self.it.reply_audio(of, self.now_s)
+
     def done(self):
-        self.latest, self.latest_s = "done", self.now_s
+        self.latest, self.latest_s, self.void = "done", self.now_s, False
         self.sent(self.it.reply_done(self.rng.choice([self.reply, ""]), self.now_s))
         waiting = [c for c, a in self.calls.items() if a["state"] == "ready"]
         assert waiting == [], "a completed reply lets everything go that is ready"
 
     def interrupted(self):
-        self.latest, self.latest_s = "interrupted", self.now_s
+        self.latest, self.latest_s, self.void = "interrupted", self.now_s, True
         void = self.it.reply_interrupted(self.reply, self.now_s)
         for call_id, account in self.calls.items():
             if account["reply"] in (self.reply, "") and account["state"] in ("running", "ready"):
@@ -222,11 +294,12 @@ class Judge:
         call_id, hold = f"c{self.made}", self.rng.random() < 0.2
         timeout_s = self.rng.choice([5.0, 60.0])
         epoch = self.it.called(call_id, "tool", self.now_s, hold=hold, timeout_s=timeout_s)
+        assert (epoch is None) == self.void, "a late call of an interrupted reply is not run"
         self.calls[call_id] = {
             "epoch": epoch,
             "hold": hold,
             "reply": self.reply,
-            "state": "running",
+            "state": "void" if self.void else "running",
             "limit_s": self.now_s + timeout_s - BEFORE_TIMEOUT_S,
         }
 
@@ -257,7 +330,7 @@ class Judge:
             for account in self.calls.values():
                 if account["state"] == "running":
                     account["state"], account["ready_s"] = "ready", self.now_s
-            self.latest, self.latest_s = "done", self.now_s
+            self.latest, self.latest_s, self.void = "done", self.now_s, False
             self.sent(self.it.resumed(self.now_s))
             assert self.it.open == ()
         else:
@@ -265,7 +338,7 @@ class Judge:
             self.calls.clear()
             # A fresh session may use the same ids again.
             self.made = self.rng.choice([0, self.made])
-            self.latest, self.latest_s, self.reply = "", self.now_s, ""
+            self.latest, self.latest_s, self.reply, self.void = "", self.now_s, "", False
             self.it.begin()
 
     def sent(self, results, *, overdue=False):

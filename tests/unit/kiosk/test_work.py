@@ -69,10 +69,21 @@ class Scene:
 DONE = agent.ReplyDone("r", interrupted=False)
 
 
-def confirming():
+QUESTION = (agent.ReplyStarted("q"), kiosk.AudioArrived("q"))
+
+
+def asking():
+    """A tool waits for a tap, and the agent was told to ask for it."""
     scene = Scene()
     scene.call(confirm=True)
     scene.tell(DONE)
+    return scene
+
+
+def confirming():
+    """The question can be heard."""
+    scene = asking()
+    scene.tell(*QUESTION)
     return scene
 
 
@@ -213,11 +224,13 @@ def test_a_tool_that_nobody_waits_for_is_refused():
 def test_a_tool_that_needs_consent_does_not_run_and_the_agent_asks_once():
     scene = Scene()
     assert scene.call(confirm=True) == []
-    assert scene.name is Name.CONFIRMING
     (asks,) = scene.tell(DONE)
     assert isinstance(asks, CreateReply)
     assert "tap the button" in asks.instructions
     assert scene.tell(replace(DONE)) == []
+    assert scene.name is Name.THINKING
+    scene.tell(*QUESTION)
+    assert scene.name is Name.CONFIRMING
 
 
 def test_the_agent_asks_even_if_its_reply_is_never_done():
@@ -245,7 +258,6 @@ def test_a_release_after_a_second_is_a_no():
 
 def test_a_tap_may_cut_the_question_short():
     scene = confirming()
-    scene.tell(agent.ReplyStarted("q"), kiosk.AudioArrived("q"))
     assert scene.name is Name.CONFIRMING
     effects = scene.press()
     assert kiosk.FlushSpeaker() in effects
@@ -254,7 +266,6 @@ def test_a_tap_may_cut_the_question_short():
 
 def test_silence_after_the_question_is_a_no():
     scene = confirming()
-    scene.tell(agent.ReplyStarted("q"), kiosk.AudioArrived("q"))
     scene.now_s += 5
     scene.tell(agent.ReplyDone("q", interrupted=False), audio.SpeakerDrained(0.0, 0))
     assert not any(isinstance(e, RefuseTool) for e in scene.wait(work.CONFIRM_S - 0.1))
@@ -273,7 +284,77 @@ def test_a_button_that_was_down_before_the_question_is_no_answer_to_it():
     scene.call(confirm=True)
     effects = scene.release(0.5)
     assert not any(isinstance(e, RunTool | RefuseTool) for e in effects)
+    (asks,) = (e for e in scene.wait(work.ASK_AGAIN_S) if isinstance(e, CreateReply))
+    assert "tap the button" in asks.instructions
+    scene.tell(*QUESTION)
     assert scene.name is Name.CONFIRMING
+
+
+def unasked():
+    scene = Scene()
+    scene.call(confirm=True)
+    return scene
+
+
+def unheard():
+    scene = asking()
+    scene.tell(agent.ReplyStarted("q"))
+    return scene
+
+
+def sounding_on():
+    """The reply before the question is never done, and still sounds."""
+    scene = Scene()
+    scene.tell(kiosk.AudioArrived("r"))
+    scene.call(confirm=True)
+    scene.wait(work.ASK_WITHIN_S)
+    scene.tell(kiosk.AudioArrived("r"))
+    return scene
+
+
+@pytest.mark.parametrize("scene", [unasked, asking, unheard, sounding_on])
+@pytest.mark.parametrize("held_s", [0.1, 0.5, 1.5])
+def test_a_press_before_the_question_can_be_heard_is_no_answer_to_it(scene, held_s):
+    scene = scene()
+    scene.press()
+    assert scene.name is Name.LISTENING
+    effects = scene.release(held_s)
+    assert not any(isinstance(e, RunTool | RefuseTool) for e in effects)
+    assert scene.state.confirming is not None
+    # It was cut off before it began, so it is asked anew, and that can be answered.
+    (asks,) = (e for e in scene.wait(work.ASK_AGAIN_S) if isinstance(e, CreateReply))
+    assert "tap the button" in asks.instructions
+    scene.tell(agent.ReplyStarted("q2"), kiosk.AudioArrived("q2"))
+    scene.press()
+    assert RunTool("c") in scene.release(0.2)
+
+
+def test_what_the_visitor_said_instead_is_answered_before_the_question_comes_again():
+    scene = asking()
+    scene.press()
+    scene.release(2.0)
+    scene.tell(agent.UserText("wait", final=True), agent.ReplyStarted("a"), kiosk.AudioArrived("a"))
+    assert scene.name is Name.SPEAKING
+    (asks,) = (e for e in scene.tell(agent.ReplyDone("a", interrupted=False)) if isinstance(e, CreateReply))
+    assert "tap the button" in asks.instructions
+
+
+def test_a_question_that_never_sounds_is_a_no_in_the_end():
+    scene = asking()
+    assert RefuseTool("c", work.NOT_CONFIRMED) in scene.wait(work.ASKING_S + work.CONFIRM_S + 0.1)
+
+
+def test_a_long_reply_that_the_results_wait_for_is_not_given_up_on():
+    scene = Scene()
+    scene.call()
+    scene.tell(DONE, agent.ReplyStarted("long"), kiosk.AudioArrived("long"), kiosk.ToolFinished("c"))
+    for _ in range(30):
+        scene.now_s += 1.0
+        scene.tell(kiosk.AudioArrived("long"))
+    scene.tell(agent.ReplyDone("long", interrupted=False), audio.SpeakerDrained(0.0, 0))
+    assert PlaySound(Sound.NO_ANSWER) not in scene.wait(work.ANSWER_S)
+    scene.tell(agent.ReplyStarted("answer"), kiosk.AudioArrived("answer"))
+    assert scene.name is Name.SPEAKING
 
 
 def test_a_long_no_does_not_mute_in_toggle_mode():
