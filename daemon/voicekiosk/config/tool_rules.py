@@ -164,7 +164,8 @@ def _missing(path: Path, key: str, message: str) -> Finding:
 def _url(url: str, path: Path) -> Iterator[Finding]:
     try:
         parts = urlsplit(url)
-        valid = parts.scheme == "http" and bool(parts.hostname) and parts.port != 0
+        named = bool(parts.hostname) and (parts.hostname or "").isascii()
+        valid = parts.scheme == "http" and named and parts.port != 0
     except ValueError:
         valid = False
     if not valid or any(c.isspace() or not c.isprintable() for c in url):

@@ -30,6 +30,8 @@ MOST_RUNNING = 4
 """Calls that run at the same time; others wait, and their time runs."""
 MOST_OPEN = 16
 """Calls that are answered by running anything at all; a model that calls more has lost its way."""
+MOST_ERROR = 2000
+"""Characters of an error that the agent is told."""
 STOP_S = 1.0
 
 CANCELLED = "it was cancelled"
@@ -96,7 +98,9 @@ class Workshop:
             return
         try:
             entry = self._find(event)
-        except ToolError as error:
+        except Exception as error:
+            if not isinstance(error, ToolError):
+                logger.exception("the call of %s cannot be looked at", event.name[:64])
             refused = _Call(event.name, event.arguments, event.epoch, None, time.monotonic())
             self._tell(event.call_id, refused, str(error))
             return
@@ -171,7 +175,8 @@ class Workshop:
         lasted_s = time.monotonic() - call.began_s
         if problem:
             logger.warning("tool %s: %s (after %.1f s)", call.name[:64], problem, lasted_s)
-            text = as_json({"error": problem})
+            # A message of somebody else's code: it may be long, or no text that JSON can hold.
+            text = as_json({"error": problem.encode(errors="replace").decode()[:MOST_ERROR]})
         else:
             logger.info("tool %s: done in %.1f s", call.name, lasted_s)
         self._agent().answer(call_id, call.epoch, text, is_error=bool(problem))

@@ -1,5 +1,6 @@
 """Whether the arguments of a call fit the schema of its tool (the subset of `config.jsonschema`)."""
 
+import math
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -60,7 +61,7 @@ def _number(schema: dict[str, Any], value: float, where: str) -> Iterator[str]:
         yield f"{where} must be more than {schema['exclusiveMinimum']}"
     if "exclusiveMaximum" in schema and value >= schema["exclusiveMaximum"]:
         yield f"{where} must be less than {schema['exclusiveMaximum']}"
-    if "multipleOf" in schema and (value / schema["multipleOf"]) % 1:
+    if "multipleOf" in schema and not _is_multiple(value, schema["multipleOf"]):
         yield f"{where} must be a multiple of {schema['multipleOf']}"
 
 
@@ -86,6 +87,21 @@ def _object(schema: dict[str, Any], value: dict[str, Any], path: str, where: str
             yield f"{where} must not have {inside}"
 
 
+def _is_multiple(value: float, step: float) -> bool:
+    if isinstance(value, int) and isinstance(step, int):
+        return value % step == 0
+    try:
+        steps = value / step
+    except OverflowError:
+        return False
+    # 0.3 is no whole number of times 0.1 in binary.
+    return math.isfinite(steps) and math.isclose(steps, round(steps), rel_tol=1e-9, abs_tol=1e-9)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+
+
 def _same(value: Any, other: Any) -> bool:
     return value == other and isinstance(value, bool) == isinstance(other, bool)
 
@@ -97,7 +113,7 @@ def _is_number(value: Any) -> bool:
 _TYPES: dict[str, Callable[[Any], bool]] = {
     "string": lambda value: isinstance(value, str),
     "number": _is_number,
-    "integer": lambda value: _is_number(value) and float(value).is_integer(),
+    "integer": lambda value: _is_number(value) and _is_whole(value),
     "boolean": lambda value: isinstance(value, bool),
     "array": lambda value: isinstance(value, list),
     "object": lambda value: isinstance(value, dict),

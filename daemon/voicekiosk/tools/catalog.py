@@ -1,6 +1,7 @@
 """All tools of a configuration, complete and ready to be called."""
 
 import functools
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,8 @@ from voicekiosk.tools.builtin import Host
 from voicekiosk.tools.command import run_command
 from voicekiosk.tools.isolated import run_isolated
 from voicekiosk.tools.outcome import Entry, Run, ToolError
+
+logger = logging.getLogger("voicekiosk.tools")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,10 @@ def catalog(tools: Iterable[Tool], host: Host, socket: str = "") -> Catalog:
             entries[tool.name] = _entry(tool, host, socket)
         except ToolError as error:
             problems.append(f"the tool {tool.name} cannot be offered: {error}")
+        except Exception as error:
+            # Whatever a package does wrong costs this one tool, not the kiosk.
+            logger.debug("reading the tool %s failed", tool.name, exc_info=True)
+            problems.append(f"the tool {tool.name} cannot be offered: {type(error).__name__}: {error}")
     return Catalog(entries, tuple(problems))
 
 

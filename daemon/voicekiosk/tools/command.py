@@ -37,6 +37,7 @@ async def run_command(command: tuple[str, ...], arguments: dict[str, Any], name:
     JSON is returned as its value, anything else as text. Raises `ToolError` when it cannot be started,
     fails, or prints too much or what is no text. It has no time limit of its own: cancel it.
     """
+    given = encoded(arguments)
     program = shutil.which(command[0], path=PATH)
     if program is None:
         raise ToolError(f"the program {command[0]} of this tool is not installed here")
@@ -52,13 +53,21 @@ async def run_command(command: tuple[str, ...], arguments: dict[str, Any], name:
         )
     except OSError as error:
         raise ToolError(f"the program of this tool cannot be started: {error.strerror}") from None
-    running = _Running(process, msgspec.json.encode(arguments))
+    running = _Running(process, given)
     try:
         running.start()
         status = await running.ended
     finally:
         running.stop()
     return _outcome(status, running)
+
+
+def encoded(arguments: object) -> bytes:
+    """Return what a tool reads as JSON. Raises `ToolError` for a number that no program could take."""
+    try:
+        return msgspec.json.encode(arguments)
+    except (OverflowError, ValueError) as error:
+        raise ToolError(f"the arguments cannot be handed on: {error}") from None
 
 
 def _outcome(status: int, running: "_Running") -> object:

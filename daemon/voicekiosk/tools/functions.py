@@ -47,19 +47,38 @@ def description(function: Callable[..., Any]) -> str:
 
 def parameters(function: Callable[..., Any]) -> dict[str, Any]:
     """Return the JSON Schema of a function's arguments. Raises `ToolError` for a type that has none."""
-    hints = get_type_hints(function, include_extras=True)
+    hints = _hints(function)
     properties: dict[str, Any] = {}
     required: list[str] = []
-    for name, parameter in inspect.signature(function).parameters.items():
+    for name, parameter in _signature(function).parameters.items():
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-            raise ToolError(f"{function.__name__}: {name} has no name of its own for the agent to use")
+            raise ToolError(f"{_name(function)}: {name} has no name of its own for the agent to use")
         if name not in hints:
-            raise ToolError(f"{function.__name__}: {name} has no type")
-        properties[name] = _schema(hints[name], f"{function.__name__}: {name}")
+            raise ToolError(f"{_name(function)}: {name} has no type")
+        properties[name] = _schema(hints[name], f"{_name(function)}: {name}")
         if parameter.default is parameter.empty:
             required.append(name)
     schema: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
     return schema | ({"required": required} if required else {})
+
+
+def _name(function: Callable[..., Any]) -> str:
+    return getattr(function, "__name__", type(function).__name__)
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return get_type_hints(function, include_extras=True)
+    except Exception as error:
+        # An annotation is code of the package: a name that is only there for type checkers, for one.
+        raise ToolError(f"{_name(function)}: its types cannot be read: {error}") from error
+
+
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
+    try:
+        return inspect.signature(function)
+    except (TypeError, ValueError) as error:
+        raise ToolError(f"{_name(function)}: its arguments cannot be read: {error}") from error
 
 
 def runner(function: Callable[..., Any]) -> Run:
@@ -120,10 +139,8 @@ def _schema(hint: Any, where: str) -> dict[str, Any]:
     if origin is Annotated:
         notes = [note for note in arguments[1:] if isinstance(note, str)]
         return _schema(arguments[0], where) | ({"description": notes[0]} if notes else {})
-    if origin in (Union, types.UnionType):
-        inner = [option for option in arguments if option is not types.NoneType]
-        if len(inner) == 1:
-            return _schema(inner[0], where)
+    if origin in (Union, types.UnionType) and types.NoneType in arguments and len(arguments) == 2:
+        return _or_null(_schema(next(it for it in arguments if it is not types.NoneType), where))
     if origin is Literal:
         return {"type": _SCALARS.get(type(arguments[0]), "string"), "enum": list(arguments)}
     if inspect.isclass(hint) and issubclass(hint, enum.Enum):
@@ -138,14 +155,38 @@ def _schema(hint: Any, where: str) -> dict[str, Any]:
     )
 
 
+def _without_none(hint: Any) -> Any:
+    """Return what an optional type is optional of; any other type as it is."""
+    if get_origin(hint) is Annotated:
+        return _without_none(get_args(hint)[0])
+    if get_origin(hint) in (Union, types.UnionType):
+        options = [option for option in get_args(hint) if option is not types.NoneType]
+        return _without_none(options[0]) if len(options) == 1 else hint
+    return hint
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    # Models write null for what they leave out.
+    nullable = schema | {"type": [schema["type"], "null"]}
+    return nullable | ({"enum": [*schema["enum"], None]} if "enum" in schema else {})
+
+
 def _converters(function: Callable[..., Any]) -> Mapping[str, Callable[[Any], Any]]:
     """Return how arguments become what the function takes, where JSON has no such type."""
-    found: dict[str, Callable[[Any], Any]] = {}
-    for name, hint in get_type_hints(function).items():
-        options = [option for option in get_args(hint) or (hint,) if option is not types.NoneType]
-        kind = options[0] if len(options) == 1 else None
-        if inspect.isclass(kind) and issubclass(kind, enum.Enum):
-            found[name] = {str(member.value): member for member in kind}.__getitem__
-        elif kind is int:
-            found[name] = int  # JSON writes 3.0 where 3 is meant
-    return found
+    converters = {name: _converter(hint) for name, hint in _hints(function).items()}
+    return {name: convert for name, convert in converters.items() if convert is not None}
+
+
+def _converter(hint: Any) -> Callable[[Any], Any] | None:
+    kind = _without_none(hint)
+    convert: Callable[[Any], Any] | None = None
+    if get_origin(kind) is list:
+        item = _converter(get_args(kind)[0])
+        convert = item and (lambda values: [item(value) for value in values])
+    elif inspect.isclass(kind) and issubclass(kind, enum.Enum):
+        convert = {str(member.value): member for member in kind}.__getitem__
+    elif kind is int:
+        convert = int  # JSON writes 3.0 where 3 is meant
+    if convert is None:
+        return None
+    return lambda value: None if value is None else convert(value)

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from voicekiosk.tools.command import encoded
 from voicekiosk.tools.outcome import MAX_RESULT_BYTES, ToolError
 
 MAX_REPLY_BYTES = 2 * MAX_RESULT_BYTES
@@ -32,6 +33,7 @@ class Reply(msgspec.Struct, frozen=True):
 
 async def run_isolated(socket: str, arguments: dict[str, Any], name: str) -> object:
     """Have the tool called `name` run behind `socket`; raises `ToolError`. Cancelling ends it there too."""
+    asked = encoded(Request(name, arguments)) + b"\n"
     try:
         reader, writer = await asyncio.open_unix_connection(socket, limit=MAX_REPLY_BYTES)
     except OSError as error:
@@ -39,7 +41,7 @@ async def run_isolated(socket: str, arguments: dict[str, Any], name: str) -> obj
             f"this tool cannot be started now ({error.strerror}; is voicekiosk-tool.socket running?)"
         ) from None
     try:
-        writer.write(msgspec.json.encode(Request(name, arguments)) + b"\n")
+        writer.write(asked)
         await writer.drain()
         line = await reader.readline()
         reply = msgspec.json.decode(line, type=Reply)

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -9,14 +10,18 @@ from voicekiosk.tools import http
 from voicekiosk.tools.http import get
 from voicekiosk.tools.outcome import ToolError
 
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
 
 @asynccontextmanager
-async def device(answer, *, seen=None):
+async def device(answer, *, seen=None, stays=False):
     async def serve(reader, writer):
         head = await reader.readuntil(b"\r\n\r\n")
         if seen is not None:
             seen.append(head.decode())
         writer.write(answer)
+        if stays:
+            await reader.read()
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
@@ -54,12 +59,93 @@ async def test_text_comes_as_text():
         (b"", "did not answer as a web server"),
         (b"HTTP/1.0 200 OK\r\n\r\n\xff\xfe\x00", "no text"),
         (b"HTTP/1.0 200 OK\r\n\r\n" + b"x" * 200_000, "too much"),
+        (b"HTTP/1.0 200 OK\r\nX: " + b"x" * 200_000, "did not answer as a web server"),
+        (b"HTTP/1.0 200 OK\r\nContent-Length: 200000\r\n\r\n", "too much"),
+        (b"HTTP/1.0 200 OK\r\nContent-Length: many\r\n\r\n", "did not answer as a web server"),
+        (b"HTTP/1.0 200 OK\r\nContent-Length: 9\r\n\r\nshort", "broke off"),
+        (CHUNKED + b"fffffff\r\n", "too much"),
+        (CHUNKED + b"-5\r\n", "did not answer as a web server"),
+        (CHUNKED + b"5\r\nab", "broke off"),
     ],
 )
 async def test_a_device_that_answers_badly_is_said(answer, says):
     async with device(answer) as url:
         with pytest.raises(ToolError, match=says):
             await get(url, {})
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b'HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\n{"on": true}',
+        CHUNKED + b'3;x=y\r\n{"o\r\n9\r\nn": true}\r\n0\r\n\r\n',
+    ],
+)
+async def test_a_device_that_keeps_the_connection_open_is_not_waited_for(answer):
+    async with asyncio.timeout(10), device(answer, stays=True) as url:
+        assert await get(url, {}) == {"on": True}
+
+
+async def test_the_connection_is_to_be_closed_and_every_letter_is_sent_as_ascii():
+    seen = []
+    async with device(b"HTTP/1.1 200 OK\r\n\r\nok", seen=seen) as url:
+        await get(f"{url}/küche?für=a%20b", {"wo": "Café"})
+    assert seen[0].startswith("GET /k%C3%BCche?f%C3%BCr=a%20b&wo=Caf%C3%A9 HTTP/1.0\r\n")
+    assert "\r\nConnection: close\r\n" in seen[0]
+
+
+async def test_every_address_of_a_name_is_tried(monkeypatch):
+    async with device(b"HTTP/1.1 200 OK\r\n\r\nok") as url:
+        port = int(url.rpartition(":")[2])
+        tried, open_connection = [], asyncio.open_connection
+
+        async def resolve(*_, **__):
+            hosts = ("fe80::1", "10.0.0.9", "127.0.0.1")
+            return [(0, 1, 6, "", (host, port, 0, 7) if ":" in host else (host, port)) for host in hosts]
+
+        async def connect(host, port, **settings):
+            tried.append(host)
+            if host == "10.0.0.9":
+                await asyncio.Event().wait()
+            if host != "127.0.0.1":
+                raise OSError(113, "No route to host")
+            monkeypatch.undo()
+            return await open_connection(host, port, **settings)
+
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+        monkeypatch.setattr(asyncio, "open_connection", connect)
+        monkeypatch.setattr(http, "CONNECT_S", 0.05)
+        assert await get(f"http://lamp:{port}/", {}) == "ok"
+    assert tried == ["fe80::1%7", "10.0.0.9", "127.0.0.1"]
+
+
+async def test_a_device_that_is_not_there_on_any_address_is_said(monkeypatch):
+    async def resolve(*_, **__):
+        return [(2, 1, 6, "", ("10.0.0.9", 80))]
+
+    async def connect(*_, **__):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+    monkeypatch.setattr(asyncio, "open_connection", connect)
+    monkeypatch.setattr(http, "CONNECT_S", 0.05)
+    with pytest.raises(ToolError, match=r"lamp cannot be reached \(no answer"):
+        await get("http://lamp/", {})
+
+
+async def test_the_zone_of_a_link_local_address_stays_here(monkeypatch):
+    asked = []
+
+    async def resolve(host, *_, **__):
+        asked.append(host)
+        raise OSError("no")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+    with pytest.raises(ToolError):
+        await get("http://[fe80::1%25eth0]:80/", {})
+    assert asked == ["fe80::1%eth0"]
+    request = http._request(urlsplit("http://[fe80::1%25eth0]:8080/a"), {})
+    assert b"\r\nHost: [fe80::1]:8080\r\n" in request
 
 
 async def test_nobody_there_is_said():

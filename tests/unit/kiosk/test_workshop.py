@@ -11,7 +11,7 @@ from voicekiosk.config.schema import Config, Tool
 from voicekiosk.kiosk import workshop
 from voicekiosk.kiosk.events import CancelTools, RefuseTool, RunTool, ToolFinished, ToolWanted
 from voicekiosk.kiosk.workshop import MOST_OPEN, Workshop
-from voicekiosk.tools import functions
+from voicekiosk.tools import catalog, functions
 
 
 class Bench:
@@ -108,6 +108,45 @@ async def test_a_call_that_cannot_be_made_is_answered_at_once(monkeypatch, funct
     assert is_error
     assert says in answer["error"]
     assert bench.events == []
+
+
+async def test_even_a_call_that_breaks_the_check_of_it_is_answered(monkeypatch, caplog):
+    def fail(schema, arguments):
+        raise OverflowError("int too large to convert to float")
+
+    bench = Bench(monkeypatch, good)
+    monkeypatch.setattr(catalog, "misfits", fail)
+    bench.call(arguments={"n": 10**400})
+    ((_, _, answer, is_error),) = bench.answers
+    assert is_error
+    assert "too large" in answer["error"]
+    assert "cannot be looked at" in caplog.text
+
+
+async def test_an_error_that_is_no_text_or_a_book_is_told_all_the_same(monkeypatch):
+    async def broken() -> None:
+        """Break."""
+        raise OSError("\udcff" + "x" * 100_000)
+
+    bench = Bench(monkeypatch, broken)
+    bench.call()
+    bench.call("d", name="y" * 100_000)
+    await bench.answered(2)
+    assert all(len(answer["error"]) <= workshop.MOST_ERROR for _, _, answer, _ in bench.answers)
+
+
+async def test_a_tool_whose_package_is_broken_leaves_the_others(monkeypatch, caplog):
+    bench = Bench(monkeypatch, good)
+
+    def load(name):
+        if name == "bad":
+            raise RecursionError("deep")
+        return good
+
+    monkeypatch.setattr(functions, "load_function", load)
+    tools = (Tool(name="bad", python="bad"), Tool(name="work", python="work"))
+    assert [tool.name for tool in bench.shop.configure(Config(tools=tools)).tools] == ["work"]
+    assert "the tool bad cannot be offered: RecursionError: deep" in caplog.text
 
 
 async def test_calls_beyond_measure_are_answered_without_running(monkeypatch):

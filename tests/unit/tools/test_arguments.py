@@ -50,6 +50,29 @@ def test_an_enum_does_not_take_true_for_one():
     assert not misfits({"enum": [1]}, 1)
 
 
+@pytest.mark.parametrize(
+    ("step", "value", "fits"),
+    [
+        (0.1, 0.3, True),
+        (0.1, 1_000_000.7, True),
+        (0.1, 0.35, False),
+        (0.01, 19.99, True),
+        (5, 15, True),
+        (5, 16, False),
+        (7, 10**400, False),
+        (5, 10**400, True),
+        (0.1, 10**400, False),
+        (1e-300, 1e300, False),
+    ],
+)
+def test_multiples_are_those_that_somebody_would_write(step, value, fits):
+    assert (not misfits({"multipleOf": step}, value)) == fits
+
+
+def test_a_huge_number_is_looked_at_like_any_other():
+    assert misfits({"type": "integer", "maximum": 9.5}, 10**400) == ["the arguments must be at most 9.5"]
+
+
 def test_without_a_schema_any_object_fits():
     assert misfits({}, {"anything": [1]}) == []
 

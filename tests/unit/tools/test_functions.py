@@ -9,6 +9,7 @@ import pytest
 
 from voicekiosk.config import jsonschema
 from voicekiosk.tools import functions
+from voicekiosk.tools.arguments import misfits
 from voicekiosk.tools.functions import description, load_function, parameters, runner
 from voicekiosk.tools.outcome import ToolError
 
@@ -46,8 +47,8 @@ def test_the_schema_comes_from_the_signature():
             "floor": {"type": "string", "enum": ["ground", "first"]},
             "count": {"type": "integer"},
             "how": {"type": "string", "enum": ["near", "far"]},
-            "tags": {"type": "array", "items": {"type": "string"}},
-            "exact": {"type": "boolean"},
+            "tags": {"type": ["array", "null"], "items": {"type": "string"}},
+            "exact": {"type": ["boolean", "null"]},
             "weight": {"type": "number"},
         },
     }
@@ -62,6 +63,41 @@ async def test_arguments_become_what_the_function_takes():
     got = await runner(find)({"what": "key", "floor": "first", "count": 2.0})
     assert got == {"what": "key", "floor": Floor.FIRST, "count": 2}
     assert isinstance(got["count"], int)
+
+
+async def test_lists_and_optional_arguments_become_what_the_function_takes():
+    def visit(  # noqa: PLR0917
+        floors: list[Floor],
+        counts: list[int],
+        rooms: list[str],
+        deep: list[list[int]],
+        first: Floor | None = None,
+        most: Annotated[int, "at most"] | None = None,
+        best: list[Floor] | None = None,
+    ) -> object:
+        return floors, counts, rooms, deep, first, most, best
+
+    given = {"floors": ["first"], "counts": [1.0, 2], "rooms": ["a"], "deep": [[3.0]]}
+    optional = {"first": "ground", "most": 4.0, "best": ["ground"]}
+    lists = ([Floor.FIRST], [1, 2], ["a"], [[3]])
+    run = runner(visit)
+    assert await run(given) == (*lists, None, None, None)
+    assert await run(given | optional) == (*lists, Floor.GROUND, 4, [Floor.GROUND])
+    assert await run(given | dict.fromkeys(optional)) == (*lists, None, None, None)
+    schema = parameters(visit)
+    assert list(jsonschema.findings(schema, ())) == []
+    assert misfits(schema, given | optional) == misfits(schema, given | dict.fromkeys(optional)) == []
+    assert misfits(schema, given | {"first": "roof"})
+    assert schema["properties"]["most"] == {"type": ["integer", "null"], "description": "at most"}
+
+
+def test_types_or_arguments_that_cannot_be_read_are_a_sentence():
+    def ghost(what: "NotThere") -> None: ...  # noqa: F821
+
+    with pytest.raises(ToolError, match="ghost: its types cannot be read"):
+        parameters(ghost)
+    with pytest.raises(ToolError, match="cannot be read"):
+        parameters(min)
 
 
 @pytest.mark.parametrize(
