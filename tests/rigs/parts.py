@@ -158,7 +158,7 @@ class FakeAgent:
         self.calls.append(("played", reply_id, samples))
         return self.heard
 
-    def renew(self, detail):
+    def renew(self, detail, cause=None):
         self.calls.append("renew")
 
     def network_returned(self):
@@ -171,6 +171,7 @@ class FakeAgent:
         self.calls.append(("restore", snapshot, age_s))
 
     def reconfigure(self, config):
+        self.config = config
         self.calls.append("reconfigure")
 
     def facts(self):

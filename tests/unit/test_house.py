@@ -34,7 +34,7 @@ PURE = {
     *(f"agent/{name}.py" for name in ("session", "turns", "ladder", "memory", "wire", "events")),
     *(f"audio/{name}.py" for name in ("ring", "resample", "levels", "reply", "timeline", "frames")),
     *(f"config/{name}.py" for name in ("schema", "diff")),
-    *(f"panel/{name}.py" for name in ("gestures", "lamp")),
+    *(f"panel/{name}.py" for name in ("gestures", "lamp", "volume", "selector")),
 }
 IMPURE = {"asyncio", "socket", "threading", "time", "datetime", "select", "subprocess"}
 

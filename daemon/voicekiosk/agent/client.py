@@ -149,9 +149,9 @@ class AgentClient:
         """Tell how much of a reply was heard, for a session after a drop; return the words."""
         return self._session.memory.played(reply_id, samples)
 
-    def renew(self, detail: str) -> None:
+    def renew(self, detail: str, cause: Cause = Cause.SERVER) -> None:
         """Replace a session that does not work (protocol 8.3) by a fresh one that continues it."""
-        self._apply(self._session.renew(Cause.SERVER, detail, self._now_s()))
+        self._apply(self._session.renew(cause, detail, self._now_s()))
 
     def network_returned(self) -> None:
         """Try at once, giving up an attempt in flight: the kernel has a new route."""

@@ -119,6 +119,42 @@ class Lamp(Table, frozen=True):
     ] = 15
 
 
+class Volume(Table, frozen=True):
+    """Two buttons or a rotary encoder with which visitors set the loudness; the other legs go to ground."""
+
+    up_gpio: Annotated[
+        Pin | None, Meta(description="BCM number of the pin of the button for louder", examples=[5])
+    ] = None
+    down_gpio: Annotated[
+        Pin | None, Meta(description="BCM number of the pin of the button for quieter", examples=[6])
+    ] = None
+    a_gpio: Annotated[
+        Pin | None,
+        Meta(
+            description="BCM number of an encoder's contact A (CLK); exchange A and B to turn it round",
+            examples=[12],
+        ),
+    ] = None
+    b_gpio: Annotated[
+        Pin | None, Meta(description="BCM number of an encoder's contact B (DT)", examples=[13])
+    ] = None
+    step_percent: Annotated[
+        int, Meta(ge=1, le=25, description="how much one press or one click of the encoder changes")
+    ] = 5
+
+
+class PersonaSwitch(Table, frozen=True):
+    """A rotary switch that chooses who speaks; its common contact goes to ground."""
+
+    positions: Annotated[
+        dict[str, Pin],
+        Meta(
+            description="the pin of each position by the name of its [persona.NAME]: "
+            "{ guide = 20, children = 21 }"
+        ),
+    ] = field(default_factory=dict)
+
+
 class Panel(Table, frozen=True):
     """Button and lamp."""
 
@@ -135,3 +171,7 @@ class Panel(Table, frozen=True):
     ] = "auto"
     button: Annotated[Button, Meta(description="the talk button")] = field(default_factory=Button)
     lamp: Annotated[Lamp, Meta(description="the lamp")] = field(default_factory=Lamp)
+    volume: Annotated[Volume, Meta(description="what sets the loudness")] = field(default_factory=Volume)
+    persona: Annotated[PersonaSwitch, Meta(description="what chooses who speaks")] = field(
+        default_factory=PersonaSwitch
+    )

@@ -17,6 +17,20 @@ PRESETS: dict[str, dict[str, Any]] = {
 _DEFAULT = asdict(TurnDetection())
 
 
+_IN_A_SESSION = {"persona", "system_prompt", "greeting", "keyterms", "transcription_prompt"}
+"""What another persona can bring to an open session; its greeting is for the next conversation."""
+
+
+def with_persona(config: Config, name: str) -> Config:
+    """Return `config` with another persona; as it is where there is none of that name."""
+    return replace(config, agent=replace(config.agent, persona=name)) if name in config.persona else config
+
+
+def takes_on(old: Agent, new: Agent) -> bool:
+    """Return whether an open session of `old` can become all of `new` by an update (protocol 2.1)."""
+    return all(value == getattr(old, key) or key in _IN_A_SESSION for key, value in asdict(new).items())
+
+
 def agent_of(config: Config) -> Agent:
     """Return the agent that `config` means: the chosen persona over `[agent]`, the preset below its keys."""
     agent = config.agent

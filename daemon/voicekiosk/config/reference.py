@@ -95,7 +95,7 @@ def _header(section: model.Section) -> str:
 
 
 def _off(field: model.Field) -> str:
-    return "#" if field.default in {None, NODEFAULT} else ""
+    return "#" if field.default is None or field.default is NODEFAULT else ""
 
 
 def _comment(field: model.Field) -> str:

@@ -167,6 +167,13 @@ def _personas(config: Config) -> Iterator[Finding]:
             f"expected the name of a [persona.NAME], got {wording.got(chosen)}",
             wording.did_you_mean([wording.quoted(meant)]) if meant else f"add a table [persona.{chosen}]",
         )
+    for name in config.panel.persona.positions:
+        if name not in config.persona:
+            yield _error(
+                f"panel.persona.positions.{name}",
+                f"expected the name of a [persona.NAME], got {wording.got(name)}",
+                f"add a table [persona.{name}]",
+            )
     for name, persona in config.persona.items():
         yield from _languages(persona.language_codes or (), ("persona", name, "language_codes"))
 
@@ -263,6 +270,15 @@ def _pins(config: Config) -> Iterator[Finding]:
     uses: dict[str, int] = {"panel.button.gpio": panel.button.gpio}
     if panel.button.mute_gpio is not None:
         uses["panel.button.mute_gpio"] = panel.button.mute_gpio
+    volume = panel.volume
+    for one, other in (("up_gpio", "down_gpio"), ("a_gpio", "b_gpio")):
+        for name, missing in ((one, other), (other, one)):
+            if (pin := getattr(volume, name)) is not None:
+                uses[f"panel.volume.{name}"] = pin
+                if getattr(volume, missing) is None:
+                    yield _error(f"panel.volume.{name}", f"expected {missing} beside it, got none")
+    for name, pin in panel.persona.positions.items():
+        uses[f"panel.persona.positions.{name}"] = pin
     match panel.lamp.kind:
         case "led" | "pwm":
             uses["panel.lamp.gpio"] = panel.lamp.gpio

@@ -51,6 +51,8 @@ def findings(config: Config) -> Iterator[Finding]:
         yield from jsonschema.findings(tool.parameters, (*path, "parameters"))
         yield from _timeout(tool, path)
         yield from _settings(tool, path)
+        if tool.builtin == "persona" and not config.persona:
+            yield _missing(path, "builtin", "expected a [persona.NAME] to choose from, got none")
     if len(config.tools) > MOST_TOOLS:
         yield Finding(
             path=("tools", MOST_TOOLS),
@@ -108,7 +110,7 @@ def _described(tool: Tool, path: Path) -> Iterator[Finding]:
             at_key=True,
             severity=Severity.WARNING,
         )
-    elif tool.parameters and (tool.builtin in ("clock", "volume", "end", "gpio", "unit") or tool.python):
+    elif tool.parameters and (tool.builtin not in ("", "http") or tool.python):
         yield Finding(
             path=(*path, "parameters"),
             message="expected no parameters beside builtin or python, got some",

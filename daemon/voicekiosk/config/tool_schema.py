@@ -36,7 +36,7 @@ class Tool(Table, frozen=True):
         ),
     ] = ()
     builtin: Annotated[
-        Literal["", "clock", "volume", "end", "gpio", "unit", "http"],
+        Literal["", "clock", "volume", "end", "gpio", "unit", "http", "persona"],
         Meta(description="one of the kiosk's own tools instead of a command"),
     ] = ""
     python: Annotated[

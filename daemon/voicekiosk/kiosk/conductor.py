@@ -19,6 +19,7 @@ from voicekiosk.config.schema import Config
 from voicekiosk.kiosk import events as kiosk
 from voicekiosk.kiosk.alarm import NEVER, Alarm
 from voicekiosk.kiosk.buttons import Buttons
+from voicekiosk.kiosk.dials import Dials
 from voicekiosk.kiosk.downlink import Downlink
 from voicekiosk.kiosk.errands import Errands
 from voicekiosk.kiosk.events import Fault
@@ -55,6 +56,8 @@ class Conductor:
         self.since_s = clock()
         self.observe: Observer | None = None
         """Told every step: the event, the state before and after."""
+        self.volume_set: Callable[[], object] = int
+        """Told when somebody has set the loudness."""
         self.volume = min(config.audio.playback.volume, config.audio.playback.volume_max)
         self.speaker: DeviceFacts | None = None
         """What the loudspeaker is opened with; None while it is closed."""
@@ -71,7 +74,8 @@ class Conductor:
         )
         self.downlink = Downlink(lambda: self.parts.playback, self.parts.agent.played)
         self.signs = Signs(lambda: self.parts.playback)
-        self._buttons = Buttons(self.dispatch, config.panel.button.debounce_ms)
+        self.dials = Dials(self, lambda: self.parts.agent)
+        self._buttons = Buttons(self.dispatch, self.dials, config.panel.button.debounce_ms)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._alarm = Alarm(self._ring)
         self._uplink_due_s = NEVER
@@ -81,8 +85,7 @@ class Conductor:
         self._quiet_since_s = float("-inf")
         self._connected = Stopwatch()
         self._problems: dict[Fault, str] = {}
-        # What a changed configuration wants reopened as soon as nobody uses it.
-        self._errands = Errands(self._is_quiet)
+        self._errands = Errands(lambda: self.state.quiet)
 
     # --- life ----------------------------------------------------------------------------------
 
@@ -93,9 +96,7 @@ class Conductor:
         self._errands.start(loop)
         self.mailbox.attach(loop)
         self.parts.start(loop, self.edge)
-        if self.parts.panel.facts().faults:
-            self._problems[Fault.PANEL] = "; ".join(self.parts.panel.facts().faults)
-            self.dispatch(kiosk.Failed(Fault.PANEL))
+        self._look_at_panel()
         self.set_volume(self.volume)
         self.dispatch(kiosk.Started())
 
@@ -160,6 +161,7 @@ class Conductor:
         """Set the loudness, up to the configuration's limit."""
         self.volume = min(percent, self.config.audio.playback.volume_max)
         self.parts.playback.set_volume(self.volume)
+        self.volume_set()
 
     def play_aloud(self, pcm: bytes) -> None:
         """Play 24 kHz `pcm`; for when nobody talks to the kiosk."""
@@ -177,9 +179,7 @@ class Conductor:
     def apply(self, config: Config, changes: Changes) -> None:
         """Take another configuration; touch only what `changes` names, and nothing that is in use."""
         keys = {change.key for change in changes.changes}
-        self.config = config
-        self.rules = Rules.of(config)
-        self.parts.agent.reconfigure(self.workshop.configure(config))
+        self.take(self.dials.over(config, keys))
         self.set_volume(config.audio.playback.volume if "audio.playback.volume" in keys else self.volume)
         for effect in (Effect.PANEL, Effect.MICROPHONE, Effect.LOUDSPEAKER, Effect.RECONNECT):
             if effect in changes.effects:
@@ -188,9 +188,14 @@ class Conductor:
             self.dispatch(kiosk.Fixed(Fault.SERVICE))
         self.dispatch(kiosk.Reconfigured())
 
-    def try_out(self) -> None:
-        """Open session and devices once, to see whether they work, when nobody uses the kiosk."""
-        self._errands.want("the trial of the configuration", lambda: self.dispatch(kiosk.TryOut()))
+    def take(self, config: Config) -> None:
+        """Have `config` in force; a session that is open is told what it can take on."""
+        self.config, self.rules = config, Rules.of(config)
+        self.parts.agent.reconfigure(self.workshop.configure(config))
+
+    def when_quiet(self, name: str, job: Callable[[], None]) -> None:
+        """Do `job` as soon as nobody uses the kiosk."""
+        self._errands.want(name, job)
         self._errands.go_on()
 
     # --- deciding ------------------------------------------------------------------------------
@@ -361,8 +366,11 @@ class Conductor:
 
     # --- another configuration -----------------------------------------------------------------
 
-    def _is_quiet(self) -> bool:
-        return self.state.turn is Turn.NONE and self.state.kept_until_s == NEVER and not self.state.stopping
+    def _look_at_panel(self) -> None:
+        faults = self.parts.panel.facts().faults
+        self._problems[Fault.PANEL] = "; ".join(faults)
+        if faults or Fault.PANEL in self.state.faults:
+            self.dispatch(kiosk.Failed(Fault.PANEL) if faults else kiosk.Fixed(Fault.PANEL))
 
     async def _renew(self, effect: Effect) -> None:
         """Put a part with the present settings in the place of the one before."""
@@ -371,9 +379,7 @@ class Conductor:
                 self._buttons.begin_anew(self.config.panel.button.debounce_ms)
                 self.parts.replace_panel(self.config.panel, self._loop, self.edge)
                 self.parts.panel.show(self._sign)
-                faults = self.parts.panel.facts().faults
-                self._problems[Fault.PANEL] = "; ".join(faults)
-                self.dispatch(kiosk.Failed(Fault.PANEL) if faults else kiosk.Fixed(Fault.PANEL))
+                self._look_at_panel()
             case Effect.MICROPHONE:
                 await self.parts.replace_capture(self.config.audio.capture)
                 self._microphone_on = False

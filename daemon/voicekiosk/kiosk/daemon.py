@@ -93,6 +93,7 @@ class Daemon:
         loop.add_signal_handler(signal.SIGHUP, self._hang_up)
         await self._control.start()
         self.conductor.observe = self._observe
+        self.conductor.volume_set = self.loudness.look
         self.conductor.start(loop)
         self._routes.start(loop)
         if not self._may_connect():
@@ -172,7 +173,6 @@ class Daemon:
         self._handover.observe(event, after)
         self.till.observe(event, before, after)
         self._eraser.observe(event)
-        self.loudness.look()
         self.keeper.observe(after)
 
     def _publish(self, topic: Topic, event: object) -> None:

@@ -171,7 +171,9 @@ class Keeper:
             logging.INFO,
             f"the configuration is on trial for {within_s:g} s; to let it stay: voicekiosk config confirm",
         )
-        self._conductor.try_out()
+        # Session and devices are opened once, to see whether they work.
+        conductor = self._conductor
+        conductor.when_quiet("the trial of the configuration", lambda: conductor.dispatch(kiosk.TryOut()))
 
     def _end_trial(self) -> None:
         self.trial.end()

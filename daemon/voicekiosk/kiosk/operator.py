@@ -174,7 +174,6 @@ class Operator:
     def _volume(self, percent: int | None) -> VolumeOutcome:
         if percent is not None:
             self._conductor.set_volume(percent)
-            self._host.loudness.look()
         return VolumeOutcome(volume=self._conductor.volume)
 
     def _outcome(self, message: str = "") -> Outcome:

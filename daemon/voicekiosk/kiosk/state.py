@@ -213,6 +213,11 @@ class State:
         return bool(self.work) or self.confirming is not None or self.owed
 
     @property
+    def quiet(self) -> bool:
+        """Whether nobody uses the kiosk: something of it may be replaced."""
+        return self.turn is Turn.NONE and self.kept_until_s == NEVER and not self.stopping
+
+    @property
     def microphone_wanted(self) -> bool:
         """Whether the microphone is open for a reason of the conversation (not counting `warm`)."""
         return not (self.stopping or self.muted) and (

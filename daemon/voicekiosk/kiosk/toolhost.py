@@ -8,6 +8,7 @@ from voicekiosk.kiosk.events import EndRequested
 from voicekiosk.tools.outcome import ToolError
 
 if TYPE_CHECKING:
+    from voicekiosk.kiosk.dials import Dials
     from voicekiosk.panel.relay import Relays
 
 
@@ -16,6 +17,7 @@ class Kiosk(Protocol):
 
     config: Config
     volume: int
+    dials: "Dials"
 
     def set_volume(self, percent: int) -> None:
         """Set the loudness, up to the configuration's limit."""
@@ -39,6 +41,14 @@ class ToolHost:
         """Set the loudness; return what it is now, which may be less."""
         self._kiosk.set_volume(percent)
         return self._kiosk.volume
+
+    def personas(self) -> tuple[str, ...]:
+        """Return the names of all that can speak."""
+        return tuple(self._kiosk.config.persona)
+
+    def choose_persona(self, name: str) -> None:
+        """Let another persona speak from now on."""
+        self._kiosk.dials.choose_persona(name)
 
     def end_conversation(self) -> None:
         """End the conversation after the agent's next sentence."""

@@ -3,14 +3,43 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Final, Protocol
 
 from voicekiosk.config import schema
 from voicekiosk.panel.lamp import Sign
 
-Button = Literal["talk", "mute"]
+Button = str
+"""An input: "talk", "mute", "louder", "quieter", "encoder_a", "encoder_b", or "persona NAME" of a switch."""
+PERSONA: Final = "persona "
 OnEdge = Callable[[Button, bool, float], None]
 """Called in the event loop's thread: a button, whether it is down now, and since when (monotonic seconds)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """The pin of one input."""
+
+    gpio: int
+    active_low: bool = True
+    is_switch: bool = False
+    """Its level means something by itself: it is told at the start too, and nothing is made of the end."""
+
+
+def inputs_of(settings: schema.Panel) -> dict[Button, Input]:
+    """Return the inputs that have a pin."""
+    button, volume = settings.button, settings.volume
+    inputs = {"talk": Input(button.gpio, button.active_low)}
+    if button.mute_gpio is not None:
+        inputs["mute"] = Input(button.mute_gpio, button.active_low)
+    for name, number in (("louder", volume.up_gpio), ("quieter", volume.down_gpio)):
+        if number is not None:
+            inputs[name] = Input(number)
+    for name, number in (("encoder_a", volume.a_gpio), ("encoder_b", volume.b_gpio)):
+        if number is not None:
+            inputs[name] = Input(number, is_switch=True)
+    for persona, number in settings.persona.positions.items():
+        inputs[PERSONA + persona] = Input(number, is_switch=True)
+    return inputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +54,7 @@ class PanelFacts:
     faults: tuple[str, ...] = ()
     # What works otherwise than one might expect.
     notes: tuple[str, ...] = ()
-    # Edges that came from the talk and mute buttons, bounce included.
+    # Edges that came from the inputs, bounce included.
     edges: int = 0
     # Timers that fired to show a rhythm.
     lamp_wakeups: int = 0

@@ -23,7 +23,7 @@ from voicekiosk.config import schema
 from voicekiosk.errors import DeviceError
 from voicekiosk.mailbox import Mailbox
 from voicekiosk.panel import lamp, lines
-from voicekiosk.panel.driver import Button, OnEdge, PanelFacts
+from voicekiosk.panel.driver import PERSONA, Button, Input, OnEdge, PanelFacts, inputs_of
 from voicekiosk.panel.lamp import Look, Sign
 from voicekiosk.panel.player import Player
 
@@ -47,20 +47,22 @@ class _Edge(NamedTuple):
 class _Input:
     """One button's pin."""
 
-    def __init__(self, panel: "GpioPanel", button: Button, number: int, active_low: bool) -> None:
+    def __init__(self, panel: "GpioPanel", button: Button, pin: Input) -> None:
         self._panel = panel
         self._button = button
-        self._active_low = active_low
+        self._active_low = pin.active_low
+        self.is_switch = pin.is_switch
         # When it was found down at start, and nothing may be made of that.
         self.down = False
         self.device = gpiozero.DigitalInputDevice(
-            f"GPIO{number}", pull_up=active_low, pin_factory=panel.factory
+            f"GPIO{pin.gpio}", pull_up=pin.active_low, pin_factory=panel.factory
         )
         # The pin tells the time of the edge, the device's own callbacks do not. The pin keeps a weak
         # reference, so this method must belong to an object that lives.
         self.device.pin.when_changed = self.changed
         try:
-            self.down = self.stuck = bool(self.device.value)
+            self.down = bool(self.device.value)
+            self.stuck = self.down and not self.is_switch
         except BaseException:
             self.device.close()
             raise
@@ -137,7 +139,7 @@ class GpioPanel:
     def facts(self) -> PanelFacts:
         """Say how the panel is doing."""
         notes = [
-            f"the {button} button has been down since the start and counts only after it came up; if "
+            f"the {_in_words(button)} has been down since the start and counts only after it came up; if "
             "nobody leans on it, check its wires and panel.button.active_low"
             for button, device in self._inputs.items()
             if device.stuck
@@ -185,7 +187,7 @@ class GpioPanel:
         device = self._inputs.get(button)
         if device is None:
             return
-        if device.down and not device.stuck:
+        if device.down and not (device.stuck or device.is_switch):
             self._deliver(_Edge(button, pressed=False, t_s=time.monotonic()))
         del self._inputs[button]
         device.device.close()
@@ -198,11 +200,9 @@ class GpioPanel:
         if self.factory is None:
             self._try("GPIO", self._open_factory, loop)
         if self.factory is not None:
-            button = self._settings.button
-            pins: dict[Button, int | None] = {"talk": button.gpio, "mute": button.mute_gpio}
-            for name, number in pins.items():
-                if number is not None and name not in self._inputs:
-                    self._try(f"{name} button", self._open_input, name, number)
+            for name, pin in inputs_of(self._settings).items():
+                if name not in self._inputs:
+                    self._try(_in_words(name), self._open_input, name, pin)
             if self._settings.lamp.kind != "none" and self._player is None:
                 self._try("lamp", self._open_lamp, loop)
         if self._faults:
@@ -257,8 +257,10 @@ class GpioPanel:
         if factory is not None and self._own_factory:
             factory.close()
 
-    def _open_input(self, button: Button, number: int) -> None:
-        self._inputs[button] = _Input(self, button, number, self._settings.button.active_low)
+    def _open_input(self, button: Button, pin: Input) -> None:
+        self._inputs[button] = device = _Input(self, button, pin)
+        if device.is_switch:
+            self._deliver(_Edge(button, device.down, time.monotonic()))
 
     # --- lamp ---
 
@@ -329,6 +331,12 @@ class GpioPanel:
             if self._loop is not None and self._player is not None and "lamp" not in self._faults:
                 self._faults["lamp"] = f"lamp: {_sentence(error)}"
                 self._loop.call_soon(self._lost, self._faults["lamp"])
+
+
+def _in_words(button: Button) -> str:
+    if button.startswith(PERSONA):
+        return f"position {button.removeprefix(PERSONA)} of the persona switch"
+    return button.replace("_", " ") if button.startswith("encoder") else f"{button} button"
 
 
 def _lgpio_factory(chip: Any, reason: Exception) -> Any:

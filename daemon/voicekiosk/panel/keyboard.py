@@ -17,7 +17,7 @@ from typing import Any, Final, TextIO
 
 from voicekiosk.config import schema
 from voicekiosk.panel import lamp
-from voicekiosk.panel.driver import OnEdge, PanelFacts
+from voicekiosk.panel.driver import Button, OnEdge, PanelFacts
 from voicekiosk.panel.lamp import Look, Sign
 from voicekiosk.panel.player import Player
 
@@ -116,7 +116,7 @@ class Terminal:
 
 
 class KeyboardPanel:
-    """Button and lamp in a terminal: space talks, m mutes, q quits."""
+    """Button and lamp in a terminal: space talks, m mutes, + and - set the loudness, q quits."""
 
     def __init__(
         self, settings: schema.Panel, stdin: TextIO | None = None, stdout: TextIO | None = None
@@ -180,7 +180,7 @@ class KeyboardPanel:
         player = self._player
         return PanelFacts(
             driver="keyboard",
-            device="terminal: space talks, m mutes, q quits",
+            device="terminal: space talks, m mutes, + and - set the loudness, q quits",
             sign=Sign.OFF if player is None else player.sign,
             faults=(self._fault,) if self._fault else (),
             edges=self._edges,
@@ -238,9 +238,10 @@ class KeyboardPanel:
             match key:
                 case " ":
                     self._edges_of(loop, self._space.stroke(now_s))
-                case "m":
-                    self._report("mute", True, now_s)
-                    self._report("mute", False, now_s)
+                case "m" | "+" | "-":
+                    button = {"m": "mute", "+": "louder", "-": "quieter"}[key]
+                    self._report(button, True, now_s)
+                    self._report(button, False, now_s)
                 case "q":
                     # The way of Ctrl-C, so that there is one way of stopping.
                     signal.raise_signal(signal.SIGINT)
@@ -265,7 +266,7 @@ class KeyboardPanel:
         self._pressed = pressed
         self._report("talk", pressed, t_s)
 
-    def _report(self, button: Any, pressed: bool, t_s: float) -> None:
+    def _report(self, button: Button, pressed: bool, t_s: float) -> None:
         self._edges += 1
         if self._on_edge is not None:
             self._on_edge(button, pressed, t_s)

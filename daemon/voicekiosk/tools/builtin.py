@@ -1,5 +1,6 @@
 """The kiosk's own tools: each off until the configuration names it."""
 
+import asyncio
 import datetime as dt
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -22,6 +23,13 @@ class Host(Protocol):
     def volume(self) -> int:
         """Return the loudness."""
         ...
+
+    def personas(self) -> tuple[str, ...]:
+        """Return the names of all that can speak."""
+        ...
+
+    def choose_persona(self, name: str) -> None:
+        """Let another persona speak from now on."""
 
     def end_conversation(self) -> None:
         """End the conversation after the agent's next sentence."""
@@ -63,6 +71,7 @@ KINDS = {
     ),
     "gpio": _Kind("Switches an output of the kiosk on for a moment.", _object()),
     "unit": _Kind("Starts one of the services of this machine.", {}),
+    "persona": _Kind("Lets somebody else speak in your place, when the visitor asks for that.", {}),
     "http": _Kind("Fetches the state of a device in the local network.", {}),
 }
 
@@ -73,6 +82,8 @@ def entry(tool: Tool, host: Host) -> Entry:
     schema = tool.parameters or kind.parameters
     if tool.builtin == "unit":
         schema = _object(unit={"type": "string", "enum": list(tool.units)})
+    if tool.builtin == "persona":
+        schema = _object(persona={"type": "string", "enum": list(host.personas())})
     complete = msgspec.structs.replace(
         tool, description=tool.description or kind.description, parameters=schema
     )
@@ -103,6 +114,12 @@ def _run(tool: Tool, host: Host) -> Run:
         host.end_conversation()
         return "The conversation ends after your next sentence: say goodbye in a few words."
 
+    async def persona(arguments: dict[str, Any]) -> object:
+        name = arguments["persona"]
+        # After the answer to this call, which the one before has made.
+        asyncio.get_running_loop().call_soon(host.choose_persona, name)
+        return f"From now on you are {name}: go on as that one, in one sentence."
+
     async def gpio(_: dict[str, Any]) -> object:
         assert tool.output_gpio is not None  # noqa: S101 - the check of the configuration sees to it
         await host.pulse(tool.output_gpio, tool.pulse_s, active_high=tool.output_active_high)
@@ -116,6 +133,5 @@ def _run(tool: Tool, host: Host) -> Run:
     async def http(arguments: dict[str, Any]) -> object:
         return await get(tool.url, arguments)
 
-    return {"clock": clock, "volume": volume, "end": end, "gpio": gpio, "unit": unit, "http": http}[
-        tool.builtin
-    ]
+    runs = (clock, volume, end, persona, gpio, unit, http)
+    return {run.__name__: run for run in runs}[tool.builtin]

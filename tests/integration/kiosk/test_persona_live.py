@@ -3,8 +3,10 @@
 import pytest
 from tests.rigs.live_kiosk import LiveKiosk, frames
 
-from voicekiosk.config.schema import Kiosk, Patience, Persona
+from voicekiosk.agent import events as agent
+from voicekiosk.config.schema import Kiosk, Patience, Persona, Tool
 from voicekiosk.simulator import Settings, Simulator
+from voicekiosk.simulator.brain import Answer, Call
 from voicekiosk.simulator.scenario import Scenario, change
 
 QUICK = {
@@ -53,3 +55,36 @@ async def test_after_a_question_the_session_is_told_to_wait_and_after_the_answer
     told = [update["input"]["turn_detection"] for update in updates]
     expected = [{"min_silence": 400, "max_silence": 2000}, {"min_silence": 1000, "max_silence": 3000}]
     assert told == (expected if enabled else [])
+
+
+async def test_the_agent_lets_another_persona_speak_in_the_same_conversation(tmp_path):
+    tables = {
+        "persona": {
+            "guide": Persona(system_prompt="You are the guide.", greeting="Welcome."),
+            "clock": Persona(system_prompt="You are the clock.", greeting="Tick.", voice="river"),
+        },
+        "tools": (Tool(name="hand_over", builtin="persona"),),
+    }
+
+    def says(heard):
+        if heard.reason == "turn" and heard.turn == 1 and "guide" in heard.system_prompt:
+            return Answer(calls=(Call("hand_over", {"persona": "clock"}),))
+        return "Tick, tock."
+
+    settings = Settings(scenario=change(Scenario(), QUICK), record=tmp_path, agent=says)
+    async with (
+        Simulator(settings) as sim,
+        LiveKiosk(sim.url, agent={"persona": "guide"}, **tables) as kiosk,
+    ):
+        await kiosk.converse()
+        await kiosk.until(lambda: len(kiosk.said(agent.Ready)) == 2)
+        await kiosk.converse()
+        assert sim.violations == []
+    sent = frames(tmp_path) + frames(tmp_path, connection=2)
+    first, told, second = [frame["session"] for frame in sent if frame["type"] == "session.update"]
+    assert first["system_prompt"] == "You are the guide."
+    assert told == {"system_prompt": "You are the clock."}
+    assert second["output"]["voice"] == "river"
+    assert second["system_prompt"].startswith("You are the clock.")
+    assert "What was said so far" in second["system_prompt"]
+    assert "greeting" not in second

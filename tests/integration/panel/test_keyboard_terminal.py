@@ -112,6 +112,12 @@ async def test_m_is_the_mute_button(panel, screen, house):
     assert await house.have(2) == [("mute", True), ("mute", False)]
 
 
+async def test_plus_and_minus_are_louder_and_quieter(panel, screen, house):
+    screen.type("+-")
+    edges = [("louder", True), ("louder", False), ("quieter", True), ("quieter", False)]
+    assert await house.have(4) == edges
+
+
 async def test_q_stops_the_program_as_ctrl_c_does(panel, screen):
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -148,7 +148,11 @@ def test_a_value_that_does_not_fit_is_explained_where_it_stands(text: str, line:
         ("[panel.button]\npin = 1\n", "2:1: panel.button.pin", 'did you mean "gpio"?'),
         ("[agent]\nprompt = ''\n", "2:1: agent.prompt", 'did you mean "system_prompt"?'),
         ("[panel]\ngpio = 1\n", "2:1: panel.gpio", "did you mean panel.button.gpio or panel.lamp.gpio?"),
-        ("volume = 1\n", "1:1: volume", "did you mean agent.volume or audio.playback.volume?"),
+        (
+            "volume = 1\n",
+            "1:1: volume",
+            "did you mean agent.volume, audio.playback.volume or [panel.volume]?",
+        ),
         ("[panel.lamp]\nmode = 'hold'\n", "2:1: panel.lamp.mode", "did you mean panel.mode?"),
         (
             "[audio.playback]\nchannel = 1\n",
@@ -307,6 +311,15 @@ def test_a_file_that_is_no_toml_at_all_does_not_flood() -> None:
         ("[audio.playback]\nperiod_ms = 40\n", "audio.playback.queue_ms", "error"),
         ("[panel.button]\nmute_gpio = 17\n", "panel.button.mute_gpio", "error"),
         ("[panel.lamp]\nkind = 'rgb'\nred_gpio = 23\n", "panel.lamp.green_gpio", "error"),
+        ("[panel.volume]\nup_gpio = 5\n", "panel.volume.up_gpio", "error"),
+        ("[panel.volume]\nb_gpio = 5\n", "panel.volume.b_gpio", "error"),
+        ("[panel.volume]\nup_gpio = 5\ndown_gpio = 17\n", "panel.volume.down_gpio", "error"),
+        ("[panel.persona]\npositions = { guide = 5 }\n", "panel.persona.positions.guide", "error"),
+        (
+            "[persona.guide]\n[panel.persona]\npositions = { guide = 17 }\n",
+            "panel.persona.positions.guide",
+            "error",
+        ),
         ("[panel.button]\ngpio = 40\n", "panel.button.gpio", "warning"),
         ("[panel.button]\ngpio = 1\n", "panel.button.gpio", "warning"),
         ("[panel.lamp]\nnight_from = '22:00'\n", "panel.lamp.night_from", "error"),

@@ -105,6 +105,8 @@ def test_a_good_tool_has_no_problem() -> None:
         (tool('builtin = "gpio"'), "4:1", "expected output_gpio"),
         (tool('builtin = "gpio"\noutput_gpio = 17'), "5:1", "which is also panel.button.gpio"),
         (tool('builtin = "gpio"\noutput_gpio = 5\npulse_s = 20.0'), "6:11", "expected less than timeout_s"),
+        (tool('builtin = "persona"'), "4:1", "expected a [persona.NAME] to choose from"),
+        (tool('builtin = "persona"\n[persona.guide]'), "", ""),
         (tool('builtin = "unit"'), "4:1", "expected units"),
         (tool('builtin = "unit"\nunits = ["lights"]'), "5:10", "expected the full name of a unit"),
         (tool('builtin = "unit"\nunits = ["--root=/x.service"]'), "5:10", "expected the full name"),

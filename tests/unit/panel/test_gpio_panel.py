@@ -98,6 +98,44 @@ def test_the_mute_button_is_told_apart(mock_pins, start, house):
     assert house.edges == [("mute", True)]
 
 
+EXTRAS = {
+    "volume": {"up_gpio": 5, "down_gpio": 6, "a_gpio": 12, "b_gpio": 13},
+    "persona": {"positions": {"guide": 20, "clock": 21}},
+}
+
+
+def test_buttons_encoder_and_switch_are_told_apart(mock_pins, start, house):
+    start(msgspec.convert(EXTRAS, schema.Panel))
+    house.edges.clear()
+    for pin in (5, 6, 12, 13, 20, 21):
+        mock_pins.pin(pin).drive_low()
+    names = ["louder", "quieter", "encoder_a", "encoder_b", "persona guide", "persona clock"]
+    assert house.edges == [(name, True) for name in names]
+
+
+def test_what_a_switch_or_an_encoder_is_at_the_start_is_told_and_nothing_of_the_end(mock_pins, start, house):
+    pin = mock_pins.pin(21)
+    pin._set_pull = lambda value: setattr(pin, "_pull", value) or pin._change_state(False)
+    panel = start(msgspec.convert(EXTRAS, schema.Panel))
+    levels = [("encoder_a", False), ("encoder_b", False), ("persona guide", False), ("persona clock", True)]
+    assert house.edges == levels
+    assert panel.facts().notes == ()
+    panel.close()
+    assert house.edges == levels
+
+
+def test_a_volume_button_that_cannot_be_had_is_named(mock_pins, start):
+    settings = msgspec.convert({"volume": {"up_gpio": TALK, "down_gpio": 6}}, schema.Panel)
+    assert start(settings).facts().faults[0].startswith("louder button: ")
+
+
+def test_a_position_and_a_contact_that_cannot_be_had_are_named(mock_pins, start):
+    tables = {"volume": {"a_gpio": TALK, "b_gpio": 6}, "persona": {"positions": {"guide": TALK}}}
+    first, second = start(msgspec.convert(tables, schema.Panel)).facts().faults
+    assert first.startswith("encoder a: ")
+    assert second.startswith("position guide of the persona switch: ")
+
+
 def test_edges_from_a_foreign_thread_arrive_in_the_loops_thread(mock_pins, start, house, loop):
     start()
     worker = threading.Thread(target=mock_pins.pin(TALK).drive_low)

@@ -39,7 +39,7 @@ def test_the_ground_pins_are_ground():
 
 def test_every_pin_named_in_a_comment_of_the_configuration_is_there():
     named = re.findall(r"gpio = (\d+)\s+# pin (\d+)", GUIDE)
-    assert len(named) == 3
+    assert len(named) == 5
     assert all(position(int(gpio)) == int(pin) for gpio, pin in named)
 
 

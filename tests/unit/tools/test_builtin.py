@@ -1,5 +1,6 @@
 """The kiosk's own tools, and what a configuration makes of all of them."""
 
+import asyncio
 import re
 
 import pytest
@@ -15,6 +16,7 @@ class Host:
     def __init__(self):
         self.loudness = 80
         self.ended = False
+        self.persona = "guide"
         self.pulses = []
 
     def set_volume(self, percent):
@@ -23,6 +25,12 @@ class Host:
 
     def volume(self):
         return self.loudness
+
+    def personas(self):
+        return ("guide", "clock")
+
+    def choose_persona(self, name):
+        self.persona = name
 
     def end_conversation(self):
         self.ended = True
@@ -74,6 +82,15 @@ async def test_the_volume_needs_to_know_how_much(host):
 async def test_the_conversation_ends_after_a_goodbye(host):
     assert "goodbye" in await make(host, builtin="end").run({})
     assert host.ended
+
+
+async def test_another_persona_speaks_after_the_answer(host):
+    entry = make(host, builtin="persona")
+    assert entry.tool.parameters["properties"]["persona"]["enum"] == ["guide", "clock"]
+    assert "clock" in await entry.run({"persona": "clock"})
+    assert host.persona == "guide"
+    await asyncio.sleep(0)
+    assert host.persona == "clock"
 
 
 async def test_an_output_is_switched_for_its_time(host):
