@@ -50,7 +50,9 @@ class Rig:
 
 @pytest.fixture
 def rig():
-    return Rig(config())
+    rig = Rig(config())
+    yield rig
+    rig.loop.turn()
 
 
 def test_a_press_of_louder_turns_it_up_to_the_limit():
