@@ -2,17 +2,25 @@
 
 import asyncio
 import logging
+import random
+import time
 
+import numpy as np
 import pytest
+from tests.rigs.live_kiosk import LiveKiosk
 from tests.rigs.tcp_proxy import TcpProxy
 
 from voicekiosk.agent import events as agent
 from voicekiosk.agent.client import AgentClient
 from voicekiosk.agent.facts import LinkState
+from voicekiosk.agent.failures import Failure, Remedy
+from voicekiosk.agent.ladder import Ladder
 from voicekiosk.agent.opening import HOSTS
 from voicekiosk.config.schema import Agent, Config
 from voicekiosk.kiosk.events import Fault
 from voicekiosk.kiosk.state import Link
+from voicekiosk.simulator import Settings, Simulator
+from voicekiosk.simulator.world import Credential
 
 
 async def test_c01_the_address_is_configurable_and_has_the_documented_default(stage):
@@ -34,6 +42,39 @@ async def test_c02_the_key_is_sent_as_a_bearer(stage):
         s.kiosk.press()
         await s.kiosk.ready()
         assert s.kept_the_rules()
+
+
+async def test_c02_a_temporary_token_goes_in_the_keys_place(stage, tmp_path):
+    # Break: send the key although there is a token command, or one token twice.
+    tokens = tmp_path / "tokens"
+    first = f"head -n 1 {tokens}; sed -i 1d {tokens}"
+    async with stage(agent={"token_command": ("/bin/sh", "-c", first)}) as s:
+        tokens.write_text("".join(s.sim.world.make_token(300, None, 0.0) + "\n" for _ in range(2)))
+        for number in range(2):
+            s.kiosk.press()
+            await s.kiosk.until(lambda number=number: len(s.kiosk.said(agent.Ready)) > number)
+            assert s.sim.connections[number].session.admission.how is Credential.TOKEN
+            s.kiosk.release()
+            await s.kiosk.hang_up()
+        assert tokens.read_text() == ""
+        assert s.kept_the_rules()
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+async def test_c01_the_good_certificate_is_accepted_from_its_authority_only(trusted):
+    # Break: connect without looking at the certificate, or without network.ca_file.
+    async with Simulator(Settings(tls="good")) as sim:
+        network = {"ca_file": str(sim.certificates.authority)} if trusted else {}
+        async with LiveKiosk(sim.url, network=network) as kiosk:
+            kiosk.press()
+            if trusted:
+                await kiosk.ready()
+                assert sim.violations == []
+            else:
+                await kiosk.until(lambda: kiosk.said(agent.Dropped) or kiosk.said(agent.Refused))
+                failed = (kiosk.said(agent.Dropped) + kiosk.said(agent.Refused))[0]
+                assert failed.cause is agent.Cause.TLS
+                assert sim.connections == []
 
 
 async def test_c03_an_open_socket_is_not_success(stage):
@@ -141,10 +182,36 @@ async def test_c08_attempts_back_off_and_never_follow_a_refused_key(stage):
 
 
 async def test_c08_failed_attempts_are_spread_out(stage):
-    # Break: retry at once in a loop (the first 25 s allow one attempt a second).
+    # Break: retry at once, whatever pause was announced.
     async with stage("http-503-twice", changes={"door.times": 0}) as s:
+        began_s = time.monotonic()
         s.kiosk.press()
-        await asyncio.sleep(3.5)
-        tries = len(s.kiosk.said(agent.Connecting))
-        assert 2 <= tries <= 6
+        await s.kiosk.until(lambda: len(s.kiosk.said(agent.Dropped)) >= 4, timeout_s=60)
+        # However slow this machine is, the pauses between four attempts have passed by now.
+        pauses_s = [dropped.retry_in_s for dropped in s.kiosk.said(agent.Dropped)[:3]]
+        assert 0.01 < sum(pauses_s) < time.monotonic() - began_s
         assert s.kiosk.conductor.parts.agent.facts().state in (LinkState.WAITING, LinkState.CONNECTING)
+
+
+@pytest.mark.parametrize("remedy", [Remedy.AGAIN, Remedy.LATER])
+def test_c08_pauses_grow_to_a_bound_and_no_two_kiosks_keep_in_step(remedy):
+    # Break: a fixed pause, a pause without a bound, or one without jitter.
+    failure = Failure(agent.Cause.NETWORK, remedy, "close_1006", "")
+    pauses = np.array([pauses_of(seed, failure) for seed in range(50)])
+    assert pauses.max() <= 60.0
+    assert pauses[:, :3].mean() < 2.0
+    late = pauses[:, -5:]
+    assert late.mean() > 20.0
+    assert late.min(axis=0).max() < 20.0
+    assert len(set(late[:, -1])) == 50
+
+
+def pauses_of(seed, failure):
+    """The pauses after 40 failures in a row."""
+    ladder = Ladder(backoff_max_s=60.0, connect_timeout_s=10.0, rng=random.Random(seed))
+    now_s, pauses = 0.0, []
+    for _ in range(40):
+        ladder.began(now_s)
+        pauses.append(ladder.failed(failure, now_s))
+        now_s += pauses[-1]
+    return pauses

@@ -6,7 +6,10 @@ import json
 import pytest
 
 from voicekiosk.agent import events as agent
+from voicekiosk.agent.session import RENEW_AFTER_S, RENEW_AT_LATEST_S
+from voicekiosk.config.schema import Network
 from voicekiosk.kiosk.state import Link, Name
+from voicekiosk.simulator.scenario import Scenario, change, load
 
 
 async def drop_and_return(s, before=1):
@@ -49,7 +52,7 @@ async def test_c36_each_ready_brings_the_id_and_token_for_the_next_resume(stage)
         assert s.kept_the_rules()
 
 
-@pytest.mark.parametrize("code", [1006, 1011])
+@pytest.mark.parametrize("code", [1000, 1001, 1006, 1011])
 async def test_c37_a_close_without_session_ended_is_a_drop(stage, code):
     # Break: treat a clean close code as the end of the session.
     async with stage("resume-granted") as s:
@@ -74,6 +77,26 @@ async def test_c38_resume_is_tried_once_and_then_a_fresh_session(stage):
         assert [frame["type"] for frame in s.sent(connection=2)] == ["session.resume"]
         assert s.sent(connection=3)[0]["type"] == "session.update"
         assert not s.sent("session.resume", connection=3)
+        assert s.kept_the_rules()
+
+
+async def test_c38_after_the_window_no_resume_is_tried(stage):
+    # Break: send session.resume however long ago the drop was.
+    assert Network().resume_window_s <= 25.0
+    async with stage("resume-granted", network={"resume_window_s": 0.5}) as s:
+        s.kiosk.press()
+        await s.kiosk.ready()
+        s.sim.use_scenario(change(Scenario(), {"door.http_status": 503}))
+        s.sim.drop()
+        await s.kiosk.until(lambda: len(s.kiosk.said(agent.Dropped)) >= 2)
+        await asyncio.sleep(0.6)
+        s.sim.use_scenario(change(load("resume-granted"), {"ready.updated_ms": 20.0}))
+        await s.kiosk.until(lambda: len(s.kiosk.said(agent.Ready)) == 2, timeout_s=40)
+        s.kiosk.release()
+        assert not s.kiosk.said(agent.Ready)[1].resumed
+        await s.sim.wait_for(lambda: s.sent(connection=2))
+        assert s.sent(connection=2)[0]["type"] == "session.update"
+        assert not s.sent("session.resume", connection=2)
         assert s.kept_the_rules()
 
 
@@ -124,6 +147,19 @@ async def test_c41_an_idle_session_is_hung_up_by_itself(stage):
         await s.kiosk.until(lambda: s.kiosk.said(agent.Ended), timeout_s=5)
         assert s.sent()[-1]["type"] == "session.end"
         assert s.kiosk.state.link is Link.CLOSED
+        assert s.kept_the_rules()
+
+
+async def test_c41_a_session_is_renewed_before_the_service_ends_it(stage, monkeypatch):
+    # Break: wait for session.ended at the service's limit, after which nobody may speak for a second.
+    assert RENEW_AFTER_S < RENEW_AT_LATEST_S < Scenario().lifecycle.max_duration_s
+    monkeypatch.setattr("voicekiosk.agent.session.RENEW_AFTER_S", 1.0)
+    async with stage(changes={"lifecycle.max_duration_s": 60.0}) as s:
+        await s.kiosk.converse()
+        await s.kiosk.until(lambda: len(s.kiosk.said(agent.Ready)) == 2, timeout_s=30)
+        assert s.sent()[-1]["type"] == "session.end"
+        assert s.kiosk.said(agent.Ready)[1].continued
+        await s.kiosk.hang_up()
         assert s.kept_the_rules()
 
 
