@@ -71,7 +71,7 @@ class Session:
         self.memory = Memory(self._config.network.carry_turns)
         self._forget_session()
         # True from the first ready of a conversation on: a later fresh session continues it.
-        self._had_session = False
+        self._had_session = self._patient = False
         self._carried = ""
         self.lived_s: float | None = None
         """For how long the last socket's session was ready; None if it never was."""
@@ -132,7 +132,7 @@ class Session:
             return (Send(wire.encode_resume(self.session_id)),)
         self.phase = Phase.CONFIGURING
         self._deadline_s = now_s + self._config.network.ready_timeout_s
-        self._told, agent = self._config, self._config.agent
+        self._told, agent, self._patient = self._config, self._config.agent, False
         self._tools.begin(self._config)
         self._carried = self.memory.carried() if self._had_session else ""
         voice = "" if agent.voice == self._refused_voice else agent.voice
@@ -270,6 +270,7 @@ class Session:
 
     def be_patient(self, patient: bool) -> Outputs:
         """Have the service wait longer for the end of a turn, or as configured again."""
+        self._patient = patient
         settings = pause_settings(self._config, patient=patient)
         return (Send(wire.encode_update(settings)),) if self.ready else ()
 
@@ -292,6 +293,8 @@ class Session:
         settings = changed_settings(
             old.agent, new.agent, carried=self._carried, old_tools=old.tools, new_tools=new.tools
         )
+        if self._patient and "turn_detection" in settings.get("input", {}):
+            settings["input"] |= pause_settings(new, patient=True)["input"]
         return (Send(wire.encode_update(settings)),) if settings else ()
 
     # Frames

@@ -10,6 +10,7 @@ from voicekiosk.agent.tools import described
 from voicekiosk.config import schema
 
 SCHEMA_MIN_SILENCE_MS, SCHEMA_MAX_SILENCE_MS = 1000, 3000
+TURN_DETECTION = "input.turn_detection."
 PCM_24_KHZ = {"encoding": "audio/pcm", "sample_rate": 24000}
 
 
@@ -62,6 +63,10 @@ def changed_settings(
     flat = {path: value for path, value in after.items() if value != before[path] and value is not None}
     if "system_prompt" in flat:
         flat["system_prompt"] = new.system_prompt + carried
+    if any(path.startswith(TURN_DETECTION) for path in flat):
+        # The whole table: nobody knows whether the service merges or replaces it.
+        table = {path: value for path, value in after.items() if path.startswith(TURN_DETECTION)}
+        flat |= {path: value for path, value in table.items() if value is not None and value is not True}
     if described(old_tools) != described(new_tools) and not new.agent_id:
         flat["tools"] = described(new_tools)
     return _nested(flat)

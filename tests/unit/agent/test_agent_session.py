@@ -11,7 +11,7 @@ from voicekiosk.agent.events import Cause
 from voicekiosk.agent.failures import Failure, Remedy
 from voicekiosk.agent.outputs import Attempt, Close, Note, Send
 from voicekiosk.agent.session import Phase, Session
-from voicekiosk.config.schema import Agent, Config, Network
+from voicekiosk.config.schema import Agent, Config, Network, TurnDetection
 
 READY = {"type": "session.ready", "session_id": "sess_1", "resume_token": "token-1"}
 
@@ -688,3 +688,26 @@ def test_how_a_socket_ended_is_kept_until_the_next_attempt():
     assert (ending.error_code, ending.error_message) == ("server_error", "oh")
     talk.connect()
     assert talk.session.ending is None
+
+
+def test_a_change_of_turn_detection_leaves_the_visitor_the_time_that_a_question_gave():
+    talk = Talk()
+    talk.ready()
+    talk.session.be_patient(True)
+    talk.keep(talk.session.reconfigure(Config(agent=Agent(turn_detection=TurnDetection(vad_threshold=0.7)))))
+    patient = {"min_silence": 1500, "max_silence": 5000, "vad_threshold": 0.7}
+    assert talk.sent[-1]["session"] == {"input": {"turn_detection": patient}}
+    talk.keep(talk.session.reconfigure(Config(agent=Agent(volume=5))))
+    talk.session.be_patient(False)
+    talk.keep(talk.session.reconfigure(Config(agent=Agent(turn_detection=TurnDetection(vad_threshold=0.6)))))
+    assert talk.sent[-1]["session"] == {"input": {"turn_detection": {"vad_threshold": 0.6}}}
+
+
+def test_a_fresh_session_knows_nothing_of_the_time_that_the_one_before_was_given():
+    talk = Talk(resume="never")
+    talk.ready()
+    talk.session.be_patient(True)
+    talk.drop()
+    talk.ready()
+    talk.keep(talk.session.reconfigure(Config(agent=Agent(turn_detection=TurnDetection(vad_threshold=0.7)))))
+    assert talk.sent[-1]["session"] == {"input": {"turn_detection": {"vad_threshold": 0.7}}}

@@ -1,3 +1,5 @@
+from msgspec.structs import replace
+
 from voicekiosk.agent.settings import changed_settings, first_settings
 from voicekiosk.config.schema import Agent, TurnDetection
 
@@ -98,3 +100,18 @@ def test_a_value_that_was_taken_out_is_left_alone():
 def test_a_new_prompt_keeps_what_was_carried_over():
     settings = changed_settings(Agent(), Agent(system_prompt="new"), carried="+past")
     assert settings == {"system_prompt": "new+past"}
+
+
+def test_of_turn_detection_the_whole_table_is_sent_when_any_of_it_changed():
+    turn = TurnDetection(vad_threshold=0.6, min_silence_ms=500, interruption_delay_ms=1)
+    old, new = Agent(turn_detection=turn), Agent(turn_detection=replace(turn, min_silence_ms=400))
+    table = {"vad_threshold": 0.6, "min_silence": 400, "interruption_delay": 1}
+    assert changed_settings(old, new) == {"input": {"turn_detection": table}}
+    assert changed_settings(new, replace(new, keyterms=("a",))) == {"input": {"keyterms": ["a"]}}
+
+
+def test_an_answer_that_may_be_interrupted_again_is_said():
+    old = Agent(turn_detection=TurnDetection(interrupt_response=False, vad_threshold=0.6))
+    new = Agent(turn_detection=TurnDetection(vad_threshold=0.6))
+    table = {"vad_threshold": 0.6, "interrupt_response": True}
+    assert changed_settings(old, new) == {"input": {"turn_detection": table}}
