@@ -31,6 +31,8 @@ CROWD_S = 60.0
 """Presses that open no microphone are one turn for this long: who presses again and again shall not
 push out what happened this morning."""
 WORDS = "words"
+TIMED = ("button", "sound", "quiet")
+"""Kinds of notes on events that know better than anybody when they happened."""
 
 OWN_WORDS = {
     "first_frame": "the microphone is heard from here on",
@@ -103,12 +105,14 @@ class Recorder:
         self._turns = deque([self._turn], maxlen=TURNS)
         self._playing = Playing()
         self._down = False
+        self._event_s = now_s
 
     # --- what the daemon observes --------------------------------------------------------------
 
     def observe(self, event: AnyEvent, before: State, after: State, lamp: str, now_s: float) -> None:
         """Take a step of the state machine, and what the `lamp` shows since."""
         t_s = event.t_s if isinstance(event, Pressed | Released) else now_s
+        self._event_s = getattr(event, "t_s", now_s)
         self._open(event, before, after, t_s)
         match event:
             case Pressed() | Released():
@@ -140,8 +144,8 @@ class Recorder:
             self._turn.rest_s = now_s
 
     def note(self, kind: str, text: str, now_s: float) -> None:
-        """Take what is told of an event."""
-        self._turn.mark(kind, text, now_s)
+        """Take what is told of the event that was observed last, or of something else."""
+        self._turn.mark(kind, text, self._event_s if kind in TIMED else now_s)
 
     def forget_words(self) -> None:
         """Keep nothing of what was said: it is not allowed any more."""
@@ -201,12 +205,14 @@ class Recorder:
             began = "answer"
         else:
             return
-        self._turn = _Turn(self._turn.number + 1, began, t_s)
+        last, self._turn = self._turn, _Turn(self._turn.number + 1, began, t_s)
         self._turns.append(self._turn)
+        if last.rest_s is None:
+            last.rest_s = t_s
         if isinstance(event, Pressed):
             self._turn.moments["pressed"] = t_s
             if before.turn is Turn.SPEAKING:
-                self._turn.moments["barged_in"] = t_s
+                self._turn.moments["barged_in"] = last.moments["cut_short"] = t_s
 
     def _labels(self, state: State, lamp: str) -> dict[str, str]:
         return {

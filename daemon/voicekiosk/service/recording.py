@@ -43,7 +43,7 @@ class Turn(TypedDict):
     began: str
     """By what: start, question, press (which opened no microphone) or answer (without a question)."""
     rest_s: float | None
-    """When the kiosk came to rest; None while it has not."""
+    """When the kiosk came to rest, or the next turn began; None while neither has happened."""
     marks: list[Mark]
     left_out: int
     """Marks that there was no room for."""
