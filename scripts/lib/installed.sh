@@ -56,9 +56,15 @@ activate() {
     ((!changed)) || reload_udev gpio
     changed=0
     place "$share/systemd/voicekiosk.service" "$unit_file" 0644
-    # A version from before there were tools has none.
     for unit in "${tool_units[@]}"; do
-        [[ ! -e $share/systemd/$unit ]] || place "$share/systemd/$unit" "${unit_file%/*}/$unit" 0644
+        if [[ -e $share/systemd/$unit ]]; then
+            place "$share/systemd/$unit" "${unit_file%/*}/$unit" 0644
+        elif [[ -e ${unit_file%/*}/$unit ]]; then
+            # Back to a version from before there were tools: nothing of it would answer at that socket.
+            systemctl stop --quiet voicekiosk-tool.socket 'voicekiosk-tool@*.service' 2>/dev/null || true
+            rm -f "${unit_file%/*}/$unit"
+            changed=1
+        fi
     done
     point "$home/current" "versions/$version"
     point "$home/bin" current/bin
