@@ -107,7 +107,7 @@ class Capture(DeviceOwner):
         """
         if live and not self._live:
             self._live = True
-            self._bell.ring()
+            self._ring()
         self._live = live
 
     def statistics(self) -> CaptureStatistics:

@@ -111,6 +111,8 @@ class DeviceOwner(ABC):
         # Whether the thread is where it may stay for ever, and when it last was not stuck.
         self._resting = True
         self._progress_s = 0.0
+        # When it was rung for the first time since it last woke; None once it has.
+        self._rung_s: float | None = None
 
     def start(self) -> None:
         """Start the thread; it parks at once unless `open` was called before."""
@@ -120,18 +122,18 @@ class DeviceOwner(ABC):
         """Have the device opened and kept open. Asked again while it is lost, it is tried at once."""
         self._wanted = True
         self._opens_asked += 1
-        self._bell.ring()
+        self._ring()
 
     def close(self) -> None:
         """Have the device closed at once."""
         self._wanted = False
-        self._bell.ring()
+        self._ring()
 
     def stop(self, timeout_s: float) -> bool:
         """Close the device and end the thread; return whether it ended within `timeout_s`. Blocks."""
         self._stopping = True
         self._wanted = False
-        self._bell.ring()
+        self._ring()
         if self._thread.ident is not None:
             self._thread.join(timeout_s)
         return not self._thread.is_alive()
@@ -140,9 +142,18 @@ class DeviceOwner(ABC):
         """Return how long the thread has made no progress; None while it need not make any.
 
         For the watchdog: an owner reopens a stalled device after a second by itself, so an age above
-        two means that opening or closing hangs in the driver, or that the thread has died.
+        two means that opening or closing hangs in the driver, or that the thread has died or does not
+        wake though it was rung.
         """
-        return None if self._resting else now_s - self._progress_s
+        since_s = self._rung_s if self._resting else self._progress_s
+        return None if since_s is None else now_s - since_s
+
+    def _ring(self) -> None:
+        """End the thread's sleep, and count from now on how long that takes."""
+        # Once it is to end, nobody but whoever waits in `stop` cares.
+        if self._rung_s is None and not self._stopping:
+            self._rung_s = self._clock()
+        self._bell.ring()
 
     def _thread_main(self) -> None:
         _tell_kernel(self._thread.name)
@@ -213,8 +224,11 @@ class DeviceOwner(ABC):
         """Do what can be done without the device, after a ring."""
 
     def _progress(self) -> None:
-        self._resting = False
+        # In this order: frozen anywhere in between, one of the two still counts. A ring that is forgotten
+        # here ends the next sleep at once.
         self._progress_s = self._clock()
+        self._resting = False
+        self._rung_s = None
 
     def _rest(self, timeout_s: float | None, descriptors: Descriptors = ()) -> list[tuple[int, int]]:
         """Sleep where nothing needs to happen."""

@@ -113,18 +113,18 @@ class Playback(DeviceOwner):
         self._enqueued_samples += len(block)
         self._queue.put(block)
         if self._hungry:
-            self._bell.ring()
+            self._ring()
 
     def end(self) -> None:
         """Say that the reply is complete: SpeakerDrained follows when its last sample has left."""
         self._queue.end()
-        self._bell.ring()
+        self._ring()
 
     def flush(self) -> None:
         """Fade out at once and give up everything queued; SpeakerFlushed follows when it is silent."""
         self._flushes_asked += 1
         self._discard()
-        self._bell.ring()
+        self._ring()
 
     def close(self) -> None:
         """Have the loudspeaker closed at once; everything queued is given up."""

@@ -100,12 +100,13 @@ class Conductor:
         self.set_volume(self.volume)
         self.dispatch(kiosk.Started())
 
-    async def stop(self, timeout_s: float = 2.0) -> None:
-        """End the session properly, for at most `timeout_s`, then stop everything."""
+    async def stop(self, timeout_s: float = 1.7) -> None:
+        """End the session and the tools properly, for at most `timeout_s`, then stop everything."""
         self.dispatch(kiosk.Stopping())
+        ending = {asyncio.ensure_future(self.workshop.close())}
         if self._closing is not None:
-            await asyncio.wait([self._closing], timeout=timeout_s)
-        await self.workshop.close()
+            ending.add(self._closing)
+        await asyncio.wait(ending, timeout=timeout_s)
         self._host.close()
         self._errands.close()
         self._alarm.cancel()

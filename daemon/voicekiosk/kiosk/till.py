@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 
 import msgspec
@@ -76,8 +77,9 @@ class Till:
         if self._writing is not None:
             await asyncio.wait([self._writing], timeout=KEEP_WITHIN_S)
         if self._book() != self._written:
-            async with asyncio.timeout(KEEP_WITHIN_S):
-                await asyncio.to_thread(self._file.write, msgspec.json.encode(self._book()))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(KEEP_WITHIN_S):
+                    await asyncio.to_thread(self._file.write, msgspec.json.encode(self._book()))
 
     def observe(self, event: AnyEvent, before: State, after: State) -> None:
         """Notice what costs money."""

@@ -394,6 +394,34 @@ def test_the_watchdog_sees_an_open_microphone_make_progress() -> None:
     assert ages == [pytest.approx(0.0, abs=0.021)]
 
 
+def test_the_watchdog_sees_a_parked_thread_that_does_not_wake() -> None:
+    desk = Desk(Card())
+    ages: list[float | None] = []
+
+    def frozen() -> None:
+        ages.append(desk.capture.progress_age_s(desk.world.now))
+        desk.capture.open()
+        desk.world.pass_time(3.0)
+        # Whoever asks again does not make it look livelier.
+        desk.capture.open()
+        desk.world.pass_time(3.0)
+        ages.append(desk.capture.progress_age_s(desk.world.now))
+
+    desk.world.at(1.0, frozen)
+    desk.world.at(7.5, lambda: ages.append(desk.capture.progress_age_s(desk.world.now)))
+    desk.run(open_s=100.0, stop_s=8.0)
+    assert ages == [None, pytest.approx(6.0), pytest.approx(0.0, abs=0.021)]
+
+
+def test_the_watchdog_expects_nothing_of_a_thread_that_woke_and_parked_again() -> None:
+    desk = Desk(Card())
+    ages: list[float | None] = []
+    desk.world.at(2.0, desk.capture.close)
+    desk.world.at(9.0, lambda: ages.append(desk.capture.progress_age_s(desk.world.now)))
+    desk.run(stop_s=10.0)
+    assert ages == [None]
+
+
 def test_a_thread_that_died_of_a_bug_looks_stuck() -> None:
     desk = Desk(Card(hears=lambda n: 1 / 0))
     with pytest.raises(ZeroDivisionError):

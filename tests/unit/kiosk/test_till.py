@@ -156,6 +156,24 @@ def test_the_meter_goes_on_after_a_restart(tmp_path):
     assert Kiosk(tmp_path).till.status()["today_s"] == spent_s >= 50
 
 
+def test_a_disk_that_hangs_does_not_break_the_stop(tmp_path, monkeypatch):
+    kiosk = Kiosk(tmp_path)
+    kiosk.open()
+    asked = []
+
+    async def hangs(write, content):
+        asked.append(content)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncio, "to_thread", hangs)
+    closing = kiosk.loop.create_task(kiosk.till.close())
+    for _ in range(5):
+        kiosk.wait(1.0)
+    assert asked
+    assert closing.done()
+    assert closing.exception() is None
+
+
 def test_nothing_is_left_to_do_while_the_kiosk_is_idle(tmp_path):
     kiosk = Kiosk(tmp_path)
     assert kiosk.till._timer is None
