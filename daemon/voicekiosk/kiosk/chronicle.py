@@ -86,6 +86,7 @@ class Chronicle:
         self._opened_at: datetime | None = None
         self._state_name = Name.STARTING
         self._problem = ""
+        self._words = ""
         # What was last said of a device or of a link that cannot be had; saying it again helps nobody.
         self._said: dict[str, str] = {}
         # When something that may come in crowds was last a warning.
@@ -104,8 +105,18 @@ class Chronicle:
         name = name_of(after)
         if name is not name_of(before) or after.faults != before.faults:
             self._state(name, after)
+        else:
+            self.restate(after)
         for line in self._captions.observe(event, before, after):
             self._caption(line)
+
+    def restate(self, state: State) -> None:
+        """Let systemd and watchers know when the words for the same state are others: another reason."""
+        words = self.in_words(state)
+        self._notifier.status(words)
+        if words != self._words:
+            self._words = words
+            self._publish(Topic.STATUS, None)
 
     def tell(self, level: int, text: str) -> None:
         """Say something about the configuration."""
@@ -123,6 +134,7 @@ class Chronicle:
     def _state(self, name: Name, state: State) -> None:
         before, self._state_name = self._state_name, name
         reason, words = self._reason(state), self.in_words(state)
+        self._words = words
         self._notifier.status(words)
         bad = name in (Name.FAULT, Name.OFFLINE)
         if bad and reason != self._problem:

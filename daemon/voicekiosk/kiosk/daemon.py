@@ -162,6 +162,10 @@ class Daemon:
         """Say something about the configuration."""
         self._chronicle.tell(level, text)
 
+    def restate(self) -> None:
+        """Let systemd and watchers know of a reason that may be another."""
+        self._chronicle.restate(self.conductor.state)
+
     def reason(self, state: State) -> str:
         """Say in words what is wrong."""
         return self._operator.reason(state)

@@ -32,6 +32,9 @@ class Owner(Protocol):
     def tell(self, level: int, text: str) -> None:
         """Say something about the configuration, to the journal and to whoever watches."""
 
+    def restate(self) -> None:
+        """Let systemd and watchers know of a reason that may be another."""
+
     def reason(self, state: State) -> str:
         """Say in words what is wrong."""
 
@@ -155,6 +158,8 @@ class Keeper:
         if fault != (Fault.CONFIG in self._conductor.state.faults):
             event = kiosk.Failed(Fault.CONFIG) if fault else kiosk.Fixed(Fault.CONFIG)
             self._conductor.dispatch(event)
+        else:
+            self._owner.restate()
 
     # --- trial ---------------------------------------------------------------------------------
 

@@ -27,7 +27,8 @@ class Notifier:
         """Make a notifier that hands each datagram's text to `send`; None for silence."""
         self._send = send
         self._monotonic_ns = monotonic_ns
-        self._status = ""
+        # What systemd is to show, and what it was last told; they differ after a datagram was lost.
+        self._status = self._told = ""
         self.watchdog_interval_s = watchdog_interval_s
         """How often to feed the watchdog: half of what it waits. None without a watchdog."""
 
@@ -44,7 +45,10 @@ class Notifier:
         self._tell("READY=1", status)
 
     def status(self, status: str) -> None:
-        """Set the line that `systemctl status` shows; one that stands there already is not sent again."""
+        """Set the line that `systemctl status` shows; one that stands there already is not sent again.
+
+        One that got lost goes along with whatever is sent next, at the latest with the watchdog's feed.
+        """
         self._tell("", status)
 
     def reloading(self) -> None:
@@ -66,14 +70,14 @@ class Notifier:
         if self._send is None:
             return
         lines = [state] if state else []
-        status = " ".join(status.split())
-        if status and status != self._status:
-            self._status = status
-            lines.append(f"STATUS={status}")
+        self._status = " ".join(status.split()) or self._status
+        if self._status != self._told:
+            lines.append(f"STATUS={self._status}")
         if not lines:
             return
         try:
             self._send("\n".join(lines))
+            self._told = self._status
         except OSError as error:
             logger.debug("systemd could not be notified: %s", error)
 

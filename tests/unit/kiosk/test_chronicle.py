@@ -24,6 +24,7 @@ class Scene:
     """A chronicle of a kiosk, and all that it told."""
 
     def __init__(self, reason: str = "") -> None:
+        self.reason = reason
         self.systemd: list[str] = []
         self.published: list[tuple[Topic, Any]] = []
         self.now_s = 1000.0
@@ -32,7 +33,7 @@ class Scene:
         self.chronicle = Chronicle(
             Notifier(self.systemd.append),
             lambda topic, event: self.published.append((topic, event)),
-            lambda state: reason if state.faults or state.offline else "",
+            lambda state: self.reason if state.faults or state.offline else "",
             lambda: facts,
             lambda reply_id: "",
             transcripts=False,
@@ -63,6 +64,16 @@ def test_systemd_is_told_each_state_in_words_with_what_is_wrong():
         "STATUS=idle: press to talk",
         "STATUS=fault: no key",
     ]
+
+
+def test_another_reason_for_the_same_state_is_told_once():
+    scene = Scene("no address")
+    scene.tell(kiosk.Started(), kiosk.Failed(Fault.SERVICE))
+    scene.reason = "no TLS"
+    del scene.systemd[:], scene.published[:]
+    scene.tell(kiosk.Failed(Fault.SERVICE), kiosk.Failed(Fault.SERVICE))
+    assert scene.systemd == ["STATUS=fault: no TLS"]
+    assert [topic for topic, _ in scene.published] == [Topic.STATUS]
 
 
 def test_a_bad_configuration_file_stands_beside_what_the_kiosk_does():

@@ -77,7 +77,21 @@ def test_goes_on_when_systemd_cannot_be_reached():
     notifier.ready("idle")
     heard.broken = False
     notifier.watchdog()
-    assert heard == ["WATCHDOG=1"]
+    notifier.watchdog()
+    assert heard == ["WATCHDOG=1\nSTATUS=idle", "WATCHDOG=1"]
+
+
+def test_a_status_that_was_lost_is_sent_again_and_only_the_newest():
+    heard = Heard()
+    notifier = Notifier(heard)
+    notifier.status("idle")
+    heard.broken = True
+    notifier.status("listening")
+    notifier.status("offline")
+    heard.broken = False
+    notifier.status("offline")
+    notifier.status("offline")
+    assert heard == ["STATUS=idle", "STATUS=offline"]
 
 
 @pytest.mark.parametrize(
