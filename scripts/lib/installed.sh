@@ -4,9 +4,12 @@
 #   /opt/voicekiosk/versions/VERSION-HASH/   a virtual environment of its own, and share/ with all it needs
 #   /opt/voicekiosk/current                  → the version in use; switched in one step
 #   /opt/voicekiosk/previous                 → the one before it, to go back to
+#   /opt/voicekiosk/pending                  while another version is being switched to: the one before it
 #   /opt/voicekiosk/bin                      → current/bin, for the unit
 
 home=/opt/voicekiosk
+# While a version is in use that was not seen to get ready: the name of the one before, or "none".
+pending=$home/pending
 command_link=/usr/local/bin/voicekiosk
 unit_file=/etc/systemd/system/voicekiosk.service
 tool_units=(voicekiosk-tool.socket voicekiosk-tool@.service)
