@@ -163,6 +163,35 @@ def test_a_file_written_half(kiosk: DaemonProcess, file: Path):
     assert kiosk.status()["name"] == "before"
 
 
+def test_a_copy_that_dies_at_the_end_of_a_line_and_is_made_again(kiosk: DaemonProcess, file: Path):
+    whole = text("before", "[audio.playback]\nvolume = 40\n")
+    file.write_text(whole)
+    kiosk.until(lambda: kiosk.status()["loudspeaker"]["volume"] == 40, "the volume")
+    file.write_text(text("before"))
+    kiosk.until(lambda: "only the beginning" in kiosk.journal, "the warning")
+    time.sleep(2)
+    assert kiosk.status()["loudspeaker"]["volume"] == 40
+    file.write_text(whole.replace("before", "after"))
+    kiosk.in_force("after")
+    assert kiosk.status()["loudspeaker"]["volume"] == 40
+
+
+def test_the_end_of_the_file_removed_on_purpose(kiosk: DaemonProcess, file: Path):
+    file.write_text(text("before", "[audio.playback]\nvolume = 40\n"))
+    kiosk.until(lambda: kiosk.status()["loudspeaker"]["volume"] == 40, "the volume")
+    file.write_text(text("before"))
+    kiosk.until(lambda: kiosk.status()["loudspeaker"]["volume"] != 40, "the default, after a while")
+
+
+def test_the_end_of_the_file_removed_and_a_reload(kiosk: DaemonProcess, file: Path):
+    file.write_text(text("before", "[audio.playback]\nvolume = 40\n"))
+    kiosk.until(lambda: kiosk.status()["loudspeaker"]["volume"] == 40, "the volume")
+    file.write_text(text("before"))
+    kiosk.until(lambda: "only the beginning" in kiosk.journal, "the warning")
+    kiosk.ask("reload")
+    assert kiosk.status()["loudspeaker"]["volume"] != 40
+
+
 def test_a_writer_that_stops_in_the_middle_and_goes_on(kiosk: DaemonProcess, file: Path):
     content = text("after")
     with file.open("w") as slow:

@@ -93,6 +93,7 @@ async def test_a_quarter_of_a_thousand_random_edits_leave_the_last_good_one_in_f
         async with LiveDaemon(tmp_path) as kiosk:
             # Sooner than in earnest, so that each edit is seen by itself now and then.
             kiosk.daemon.keeper._watcher._quiet_s = 0.005
+            kiosk.daemon.keeper.hold_s = 0.05
             for number in range(EDITS // SEEDS):
                 text = good(rng, f"kiosk {number}")
                 raw = text.encode() if rng.random() < 0.5 else broken(rng, text)

@@ -33,6 +33,11 @@ class Unchanged:
     """The file is what it was when it was last looked at."""
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The file is good and may have been cut off: it is the beginning of what is in force. Nothing changes."""
+
+
 class LiveConfig:
     """The configuration in force, and what is wrong with the file, if anything.
 
@@ -65,16 +70,25 @@ class LiveConfig:
         return self._seen is not None and self._seen == self.source_hash
 
     def reload(self) -> Accepted | Rejected | Unchanged:
-        """Look at the file again; a file that is gone or cannot be read changes nothing."""
-        try:
-            raw = load.read_bytes(self.path)
-        except OSError as error:
-            self._seen = None
-            return self._reject((load.unreadable(self.path, error),))
-        return self.consider(raw)
+        """Look at the file again, and believe it; one that is gone or cannot be read changes nothing."""
+        raw = self._read()
+        return self.take(raw) if isinstance(raw, bytes) else raw
 
-    def consider(self, raw: bytes) -> Accepted | Rejected | Unchanged:
-        """Decide on a new content of the file."""
+    def look(self) -> Accepted | Rejected | Unchanged | Held:
+        """Look at the file again, which nobody has said is complete."""
+        raw = self._read()
+        return self.consider(raw) if isinstance(raw, bytes) else raw
+
+    def consider(self, raw: bytes) -> Accepted | Rejected | Unchanged | Held:
+        """Decide on a new content of the file, which may have been cut off."""
+        # A copy over the network that died leaves whole lines, and no sign of what is missing.
+        is_beginning = self.source is not None and self.source.startswith(raw) and raw.strip()
+        if is_beginning and load.check_bytes(raw, str(self.path))[0] not in (None, self.last_good):
+            return Held()
+        return self.take(raw)
+
+    def take(self, raw: bytes) -> Accepted | Rejected | Unchanged:
+        """Decide on a new content of the file, which is all of it."""
         seen = _hash(raw)
         if seen == self._seen:
             return Unchanged()
@@ -96,6 +110,13 @@ class LiveConfig:
         self.last_good, self.source_hash, self.source = config, None, None
         self.problems = (problem,)
         return Accepted(config, changes, ())
+
+    def _read(self) -> bytes | Rejected | Unchanged:
+        try:
+            return load.read_bytes(self.path)
+        except OSError as error:
+            self._seen = None
+            return self._reject((load.unreadable(self.path, error),))
 
     def _reject(self, problems: tuple[Problem, ...]) -> Rejected | Unchanged:
         if problems == self.problems:

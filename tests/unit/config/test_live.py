@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from voicekiosk.config import load
 from voicekiosk.config.diff import Effect
-from voicekiosk.config.live import Accepted, LiveConfig, Rejected, Unchanged
+from voicekiosk.config.live import Accepted, Held, LiveConfig, Rejected, Unchanged
 from voicekiosk.config.problems import InvalidConfigError
 from voicekiosk.config.schema import Config, Kiosk
 
@@ -55,6 +55,38 @@ def test_a_good_change_is_accepted_with_what_changed(live: LiveConfig) -> None:
     assert isinstance(outcome, Accepted)
     assert outcome.changes.effects == {Effect.AT_ONCE}
     assert live.last_good is outcome.config
+
+
+LONG = GOOD + b"place = 'left'\n"
+
+
+def test_the_beginning_of_what_is_in_force_is_held_until_somebody_says_that_it_is_all(
+    live: LiveConfig,
+) -> None:
+    assert isinstance(live.consider(LONG), Accepted)
+    assert live.consider(GOOD) == Held()
+    assert live.consider(GOOD) == Held()
+    assert live.last_good.kiosk.place == "left"
+    assert live.look() == Held()
+    assert isinstance(live.reload(), Accepted)
+    assert live.last_good.kiosk.place == ""
+
+
+def test_a_copy_that_was_cut_off_and_made_again_is_no_news(live: LiveConfig) -> None:
+    live.consider(LONG)
+    live.consider(GOOD)
+    assert live.consider(LONG) == Unchanged()
+
+
+@pytest.mark.parametrize("raw", [LONG[:-1], LONG.rstrip(b"'\n") + b"'", BETTER.rstrip(), BETTER])
+def test_without_its_last_line_break_a_file_is_believed_at_once(live: LiveConfig, raw: bytes) -> None:
+    live.consider(LONG)
+    assert isinstance(live.consider(raw), Accepted)
+
+
+def test_the_beginning_that_is_no_configuration_is_refused_at_once(live: LiveConfig) -> None:
+    live.consider(LONG)
+    assert isinstance(live.consider(LONG[:-4]), Rejected)
 
 
 def test_the_same_content_again_is_no_news(live: LiveConfig) -> None:
@@ -151,5 +183,5 @@ def test_whatever_is_saved_a_good_configuration_stays_in_force(contents: list[by
             case Rejected(problems=problems):
                 assert problems
                 assert live.last_good is before
-            case Unchanged():
+            case Unchanged() | Held():
                 assert live.last_good is before
