@@ -185,7 +185,7 @@ class Daemon:
         self._handover.observe(event, after)
         self.till.observe(event, before, after)
         self._eraser.observe(event)
-        self.keeper.observe(after)
+        self.keeper.observe(event, after)
 
     def _publish(self, topic: Topic, event: object) -> None:
         if self._control.listeners(topic):

@@ -10,17 +10,20 @@ from datetime import datetime
 from typing import Protocol
 
 from voicekiosk.config.last_good import Kept, LastGood
-from voicekiosk.config.live import Accepted, LiveConfig, Rejected, Unchanged
+from voicekiosk.config.live import Accepted, Held, LiveConfig, Rejected, Unchanged
 from voicekiosk.config.problems import Problem
 from voicekiosk.config.watch import Watcher
 from voicekiosk.errors import RefusedError
 from voicekiosk.kiosk import events as kiosk
 from voicekiosk.kiosk.conductor import Conductor
 from voicekiosk.kiosk.events import Fault
+from voicekiosk.kiosk.machine import AnyEvent
 from voicekiosk.kiosk.state import State
 from voicekiosk.kiosk.trial import Trial
 
 KEEP_WITHIN_S = 1.0
+HOLD_S = 5.0
+"""A file that may have been cut off is believed after this long: its writer is done, or gone."""
 
 
 class Owner(Protocol):
@@ -58,6 +61,8 @@ class Keeper:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._keeping: asyncio.Task[None] | None = None
+        self.hold_s = HOLD_S
+        self._held: asyncio.TimerHandle | None = None
 
     # --- life ----------------------------------------------------------------------------------
 
@@ -85,6 +90,7 @@ class Keeper:
     async def close(self) -> None:
         """Stop watching, and let the disk have what is to be kept."""
         self._watcher.close()
+        self._let_go()
         self._end_trial()
         if self._keeping is not None:
             await asyncio.wait([self._keeping], timeout=KEEP_WITHIN_S)
@@ -92,8 +98,13 @@ class Keeper:
     # --- what happens to the file --------------------------------------------------------------
 
     def reload(self) -> Accepted | Rejected | Unchanged:
-        """Look at the file, and take what is new in it."""
+        """Look at the file because somebody said so, and take what is new in it."""
         outcome = self.live.reload()
+        self._follow(outcome)
+        return outcome
+
+    def _follow(self, outcome: Accepted | Rejected | Unchanged) -> None:
+        self._let_go()
         match outcome:
             case Accepted():
                 self._take(outcome)
@@ -103,7 +114,6 @@ class Keeper:
                 self._refused(problems, "the configuration before stays in force")
             case Unchanged():
                 pass
-        return outcome
 
     def confirm(self) -> str:
         """Let the configuration in force stay. Raises `RefusedError` when that is not what the file says."""
@@ -123,9 +133,12 @@ class Keeper:
             self._confirmed = Kept(self.live.last_good, self.live.source)
             self._keep()
 
-    def observe(self, state: State) -> None:
+    def observe(self, event: AnyEvent, state: State) -> None:
         """Notice what the kiosk can do, for a configuration on trial."""
-        self.trial.observe(state)
+        self.trial.observe(event, state)
+        if isinstance(event, kiosk.TryOut) and self.trial.running:
+            # It may have waited long for a quiet moment: its time begins here.
+            self._arm()
 
     def problem(self) -> str:
         """Say what is wrong with the newer file that was not taken; empty when the file is in force."""
@@ -135,7 +148,21 @@ class Keeper:
         return str(first) + (f" (and {len(more)} more)" if more else "")
 
     def _changed(self) -> None:
-        self.reload()
+        outcome = self.live.look()
+        if not isinstance(outcome, Held):
+            self._follow(outcome)
+        elif self._held is None and self._loop is not None:
+            self._owner.tell(
+                logging.WARNING,
+                f"{self.live.path} has only the beginning of what is in force, as when a copy is cut off: it is "
+                f"waited {self.hold_s:g} s for the rest; if this is all, at once: voicekiosk reload",
+            )
+            self._held = self._loop.call_later(self.hold_s, self.reload)
+
+    def _let_go(self) -> None:
+        if self._held is not None:
+            self._held.cancel()
+            self._held = None
 
     def _take(self, accepted: Accepted) -> None:
         for warning in accepted.warnings:
@@ -164,14 +191,14 @@ class Keeper:
     # --- trial ---------------------------------------------------------------------------------
 
     def _begin_trial(self) -> None:
-        within_s = self.live.last_good.apply.confirm_within_s
+        within_s = self._within_s
         confirmed = self._confirmed
         if not within_s or self._loop is None or confirmed is None or confirmed.config == self.live.last_good:
             self.confirm_silently()
             return
         self._end_trial()
         self.trial.begin(self._loop.time(), within_s)
-        self._deadline = self._loop.call_later(within_s, self._judge)
+        self._arm()
         self._owner.tell(
             logging.INFO,
             f"the configuration is on trial for {within_s:g} s; to let it stay: voicekiosk config confirm",
@@ -179,6 +206,17 @@ class Keeper:
         # Session and devices are opened once, to see whether they work.
         conductor = self._conductor
         conductor.when_quiet("the trial of the configuration", lambda: conductor.dispatch(kiosk.TryOut()))
+
+    @property
+    def _within_s(self) -> float:
+        return self.live.last_good.apply.confirm_within_s
+
+    def _arm(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        if self._loop is not None:
+            self.trial.prolong(self._loop.time(), self._within_s)
+            self._deadline = self._loop.call_later(self._within_s, self._judge)
 
     def _end_trial(self) -> None:
         self.trial.end()
@@ -188,6 +226,10 @@ class Keeper:
 
     def _judge(self) -> None:
         state, confirmed = self._conductor.state, self._confirmed
+        if self.trial.is_open(state):
+            self._arm()
+            self._conductor.try_out()
+            return
         if not self.trial.has_failed(state) or confirmed is None:
             self.confirm_silently()
             self._owner.tell(logging.INFO, "the configuration works and stays")

@@ -316,6 +316,34 @@ async def test_a_change_that_works_stays_without_a_word(tmp_path, service, journ
         assert (await kiosk.status())["name"] == "new"
 
 
+async def test_a_trial_waits_for_the_end_of_the_turn_before_it_begins(tmp_path, service, journal):
+    good = agent(service) + "[kiosk]\nname = 'good'\n"
+    async with LiveDaemon(tmp_path, good) as kiosk:
+        await kiosk.ask("press")
+        await ready(kiosk)
+        kiosk.edit(agent(service, agent_id="nobody") + "[kiosk]\nname = 'bad'\n" + TRIAL.format(1))
+        await kiosk.in_force("bad")
+        # The session of before is ready all the time, and vouches for nothing.
+        await asyncio.sleep(2.5)
+        assert kiosk.conductor.state.link is Link.READY
+        assert (await kiosk.status())["name"] == "bad"
+        assert "works and stays" not in journal.getvalue()
+        await kiosk.ask("mute")
+        await kiosk.in_force("good")
+
+
+async def test_another_mistake_in_the_file_is_told_to_systemd(tmp_path, service, monkeypatch):
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    with systemd(tmp_path / "notify") as endpoint:
+        async with LiveDaemon(tmp_path, agent(service)) as kiosk:
+            for wrong in ("frist", "second"):
+                kiosk.edit(f"[kiosk]\n{wrong} = 1\n")
+                await kiosk.until(lambda wrong=wrong: wrong in kiosk.daemon.keeper.problem())
+        heard = "".join(told(endpoint))
+    assert "frist" in heard
+    assert "second" in heard
+
+
 async def test_a_change_made_while_the_kiosk_was_down_is_on_trial_as_well(tmp_path, service):
     store = tmp_path / "state"
     store.mkdir()

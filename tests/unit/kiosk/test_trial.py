@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from voicekiosk.kiosk.events import Fault
+from voicekiosk.kiosk.events import Fault, Tick, TryOut
 from voicekiosk.kiosk.state import Link, State
 from voicekiosk.kiosk.trial import Trial
 
@@ -12,8 +12,9 @@ IDLE = State(started=True)
 def trial(*states: State) -> Trial:
     trial = Trial()
     trial.begin(100.0, 60.0)
+    trial.observe(TryOut(), IDLE)
     for state in states:
-        trial.observe(state)
+        trial.observe(Tick(), state)
     return trial
 
 
@@ -53,3 +54,34 @@ def test_faults_that_keep_people_from_talking_fail_a_trial_and_others_do_not(fau
         trial(replace(IDLE, link=Link.READY)).has_failed(replace(IDLE, faults=frozenset({fault})))
         == silencing
     )
+
+
+SPENT = replace(IDLE, faults=frozenset({Fault.BUDGET}))
+
+
+def test_until_it_is_tried_out_the_session_of_before_says_nothing():
+    waiting = Trial()
+    waiting.begin(100.0, 60.0)
+    assert waiting.is_open(IDLE)
+    waiting.observe(Tick(), replace(IDLE, link=Link.READY))
+    waiting.observe(Tick(), replace(IDLE, offline=True))
+    assert waiting.is_open(IDLE)
+    waiting.observe(TryOut(), IDLE)
+    assert not waiting.is_open(IDLE)
+    # Neither the success nor the failure of before is remembered.
+    connecting = replace(IDLE, link=Link.CONNECTING)
+    waiting.observe(Tick(), connecting)
+    assert waiting.has_failed(connecting)
+
+
+def test_with_the_money_spent_nothing_can_be_tried_out():
+    waiting = Trial()
+    waiting.begin(100.0, 60.0)
+    waiting.observe(TryOut(), SPENT)
+    assert waiting.is_open(SPENT)
+    assert waiting.is_open(IDLE)
+
+
+def test_money_that_runs_out_during_the_attempt_leaves_it_open_unless_the_service_was_reached():
+    assert trial(replace(IDLE, link=Link.CONNECTING)).is_open(SPENT)
+    assert not trial(replace(IDLE, link=Link.READY)).is_open(SPENT)
