@@ -35,7 +35,7 @@ class Unchanged:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The file is good and may have been cut off: it is the beginning of what is in force. Nothing changes."""
+    """The file is good and may have been cut off: it is the beginning of what is in force. It waits."""
 
 
 class LiveConfig:

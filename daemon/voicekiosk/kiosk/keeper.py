@@ -154,8 +154,8 @@ class Keeper:
         elif self._held is None and self._loop is not None:
             self._owner.tell(
                 logging.WARNING,
-                f"{self.live.path} has only the beginning of what is in force, as when a copy is cut off: it is "
-                f"waited {self.hold_s:g} s for the rest; if this is all, at once: voicekiosk reload",
+                f"{self.live.path} has only the beginning of what is in force, as when a copy is cut off: "
+                f"the rest may come for {self.hold_s:g} s; if this is all, at once: voicekiosk reload",
             )
             self._held = self._loop.call_later(self.hold_s, self.reload)
 
