@@ -103,10 +103,8 @@ class Conductor:
     async def stop(self, timeout_s: float = 1.7) -> None:
         """End the session and the tools properly, for at most `timeout_s`, then stop everything."""
         self.dispatch(kiosk.Stopping())
-        ending = {asyncio.ensure_future(self.workshop.close())}
-        if self._closing is not None:
-            ending.add(self._closing)
-        await asyncio.wait(ending, timeout=timeout_s)
+        ending = (self._closing, asyncio.ensure_future(self.workshop.close()))
+        await asyncio.wait([task for task in ending if task is not None], timeout=timeout_s)
         self._host.close()
         self._errands.close()
         self._alarm.cancel()

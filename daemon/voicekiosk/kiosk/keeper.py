@@ -198,12 +198,15 @@ class Keeper:
             return
         self._end_trial()
         self.trial.begin(self._loop.time(), within_s)
-        self._arm()
         self._owner.tell(
             logging.INFO,
             f"the configuration is on trial for {within_s:g} s; to let it stay: voicekiosk config confirm",
         )
-        # Session and devices are opened once, to see whether they work.
+        self._try_out()
+
+    def _try_out(self) -> None:
+        """Have session and devices opened once, in a quiet moment, to see whether they work."""
+        self._arm()
         conductor = self._conductor
         conductor.when_quiet("the trial of the configuration", lambda: conductor.dispatch(kiosk.TryOut()))
 
@@ -227,8 +230,7 @@ class Keeper:
     def _judge(self) -> None:
         state, confirmed = self._conductor.state, self._confirmed
         if self.trial.is_open(state):
-            self._arm()
-            self._conductor.try_out()
+            self._try_out()
             return
         if not self.trial.has_failed(state) or confirmed is None:
             self.confirm_silently()
