@@ -188,8 +188,9 @@ class FakePanel:
         self.faults = ()
         self.closed = False
 
-    def start(self, loop, on_edge):
+    def start(self, loop, on_edge, on_faults=lambda: None):
         self.on_edge = on_edge
+        self.on_faults = on_faults
 
     def show(self, sign):
         self.signs.append(sign)

@@ -1,8 +1,11 @@
 """Sound cards as the kernel has them: rates and formats, overruns, plugs pulled, clocks that drift."""
 
+import base64
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import alsaaudio
 import numpy as np
@@ -71,7 +74,9 @@ def test_an_overrun_is_counted_and_filled_and_what_follows_is_whole(pi: Pi) -> N
     pi.mouth.say(words.question())
     time.sleep(0.5)
     pi.kiosk.kill(signal.SIGSTOP)
+    stopped_s = time.monotonic()
     time.sleep(1.0)
+    stopped_s = time.monotonic() - stopped_s
     pi.kiosk.kill(signal.SIGCONT)
     pi.mouth.wait()
     time.sleep(0.3)
@@ -82,9 +87,9 @@ def test_an_overrun_is_counted_and_filled_and_what_follows_is_whole(pi: Pi) -> N
     pi.hear_answer()
     facts = pi.kiosk.status()["microphone"]
     assert facts["overruns"] >= 1
-    assert 0.5 < facts["missed_frames"] / 48000 < 1.2, (
-        "a second stood still, and 0.2 s of it fit into the card"
-    )
+    assert facts["reopened"] == 0
+    # 0.2 s of it fit into the card, and all of it is missing when that was full; and 0.2 s to stop and go on.
+    assert stopped_s - 0.4 < facts["missed_frames"] / 48000 < stopped_s + 0.4
     found = pi.arrived(Question(pressed_s, released_s, begin, begin + len(clip)))
     assert (found.lost, found.extra) == (0, 0)
 
@@ -139,6 +144,50 @@ def test_a_microphone_unplugged_in_a_question_keeps_what_was_said(pi: Pi) -> Non
         assert (found.lost, found.extra) == (0, 0)
 
 
+def test_a_microphone_unplugged_while_connecting_loses_nothing_of_the_question(pi: Pi) -> None:
+    pi.boot(scenario={"ready.updated_ms": 2500.0})
+    question = pi.ask()
+    pi.kiosk.wait_state("connecting")
+    MIC.unplug()
+    pi.hear_answer()
+    found = pi.arrived(question)
+    assert (found.lost, found.extra) == (0, 0)
+    MIC.plug()
+    pi.converse()
+
+
+def test_a_microphone_unplugged_while_reconnecting_loses_nothing_of_the_question(pi: Pi) -> None:
+    pi.boot()
+    pi.converse()
+    pi.service.door(is_open=False)
+    pi.finger.press()
+    pi.kiosk.wait_state("listening")
+    pi.service.drop()
+    begin = pi.mouth.say(words.question())
+    pi.mouth.wait()
+    pi.finger.release()
+    pi.kiosk.wait_state("reconnecting")
+    time.sleep(0.5)
+    MIC.unplug()
+    pi.service.door(is_open=True)
+    pi.hear_answer(40)
+    assert pi.arrived(Question(0, 0, begin, begin + len(words.question()))).lost == 0
+    MIC.plug()
+    pi.converse()
+
+
+def test_a_loudspeaker_unplugged_while_idle_plays_when_it_is_back(pi: Pi) -> None:
+    pi.boot()
+    SPEAKER.unplug()
+    time.sleep(0.7)
+    SPEAKER.plug()
+    pi.kiosk.wait("the loudspeaker", lambda status: not status["loudspeaker"]["fault"])
+    pi.kiosk.wait_state("idle")
+    began_s = time.monotonic()
+    pi.converse()
+    assert np.abs(pi.ear.since(began_s)).max() > 1000
+
+
 @pytest.mark.parametrize("state", ["thinking", "speaking"])
 def test_a_microphone_unplugged_later_does_not_disturb_the_answer(pi: Pi, state: str) -> None:
     pi.boot(scenario={"reply.first_audio_ms": 1000.0})
@@ -177,7 +226,6 @@ def test_a_loudspeaker_unplugged_is_a_fault_until_it_is_back(pi: Pi, state: str)
 def test_a_kiosk_without_sound_cards_starts_and_takes_them_when_they_come(pi: Pi) -> None:
     MIC.unplug()
     SPEAKER.unplug()
-    until("no cards", lambda: not (MIC.plugged or SPEAKER.plugged))
     pi.kiosk.start()
     pi.kiosk.wait_state("fault")
     MIC.plug()
@@ -219,36 +267,62 @@ def test_a_microphone_that_gives_only_zeros_is_a_fault_and_no_reason_to_restart(
     assert pi.kiosk.pid == pid
 
 
-@pytest.mark.parametrize("ppm", [-3000, 3000])
-def test_clocks_that_drift_apart_lose_nothing_and_add_no_delay(pi: Pi, ppm: int) -> None:
-    """A pair of cheap cards is some 100 ppm apart; ten times that shows in half a minute."""
-    _shift("Mic", ppm)
-    _shift("Speaker", -ppm)
-    try:
-        pi.boot()
-        clip = np.concatenate([words.long_question()] * 4)
-        question = pi.converse(clip, timeout_s=60)
-        facts = pi.kiosk.status()
-        found = pi.arrived(question)
+DRIFT_PPM = 4000
+"""A pair of cheap cards is some 100 ppm apart; forty times that shows in half a minute: 120 ms."""
+GROWTH_S = 0.06
+"""How much later the end of half a minute may be than its beginning: half of what the clocks are apart."""
+
+
+@pytest.mark.parametrize("ppm", [-DRIFT_PPM, DRIFT_PPM])
+def test_a_microphone_whose_clock_drifts_loses_nothing_and_adds_no_delay(pi: Pi, ppm: int) -> None:
+    with _shifted(mic=ppm):
+        pi.boot(scenario={"reply.content": "empty"})
+        question = pi.ask(np.concatenate([words.long_question()] * 6))
+        pi.kiosk.wait("the end of the turn", lambda status: status["state"] != "listening")
+        time.sleep(1.0)
+        assert pi.kiosk.status()["microphone"]["overruns"] == 0
+        found = pi.arrived(question, connections=1)
         assert (found.lost, found.extra) == (0, 0)
-        assert facts["microphone"]["overruns"] == 0
-        # The end of the question came as soon after the release as that of a short one does.
+        rate_hz, zero_s = pi.mouth.clock(question.pressed_s)
+        assert rate_hz / pi.mouth.rate_hz - 1 == pytest.approx(ppm / 1e6, abs=500 / 1e6), "it does drift"
         pi.kiosk.stop()
         pi.service.end()
         (connection,) = server.read(pi.record)
-        last_s = _last_voice_s(connection)
-        assert last_s - question.released_s < 1.0
         pi.service.begin()
-    finally:
-        _shift("Mic", 0)
-        _shift("Speaker", 0)
+    # How long after it was heard each part of the question arrived, but for a constant.
+    delays_s: list[float] = []
+    sent, heard_s = 0, question.released_s - question.pressed_s
+    for frame in connection.frames:
+        if frame.type == "input.audio" and sent < heard_s * 24000:
+            sent += len(base64.b64decode(frame.content["audio"])) // 2
+            delays_s.append(frame.t_s - (zero_s + sent * 2 / rate_hz))
+    tenth = len(delays_s) // 10
+    growth_s = float(np.median(delays_s[-tenth:]) - np.median(delays_s[tenth : 2 * tenth]))
+    assert abs(growth_s) < GROWTH_S
+
+
+@pytest.mark.parametrize("ppm", [-DRIFT_PPM, DRIFT_PPM])
+def test_a_loudspeaker_whose_clock_drifts_plays_all_of_a_long_answer(pi: Pi, ppm: int) -> None:
+    with _shifted(speaker=ppm):
+        pi.boot()
+        question = pi.converse(np.concatenate([words.long_question()] * 4), timeout_s=60)
+        facts = pi.kiosk.status()["loudspeaker"]
+        rate_hz = pi.ear.clock_hz(question.released_s)
+        assert rate_hz / pi.ear.rate_hz - 1 == pytest.approx(ppm / 1e6, abs=500 / 1e6), "it does drift"
+        assert facts["underruns"] == 0
+        again = pi.converse()
+        pi.kiosk.stop()
+        pi.service.end()
+        (connection,) = server.read(pi.record)
+        pi.service.begin()
+    first, second = connection.replies
+    assert pi.heard(first.samples, question.released_s, until_s=again.pressed_s) > 0.98
+    assert pi.heard(second.samples, again.released_s) > 0.98
 
 
 @pytest.mark.long
 def test_an_hour_of_drift_adds_no_delay(pi: Pi) -> None:
-    _shift("Mic", 300)
-    _shift("Speaker", -300)
-    try:
+    with _shifted(mic=300, speaker=-300):
         pi.boot({"conversation": {"keep_open_s": 600.0}})
         end_s = time.monotonic() + 3600
         delays: list[float] = []
@@ -261,6 +335,15 @@ def test_an_hour_of_drift_adds_no_delay(pi: Pi) -> None:
         facts = pi.kiosk.status()
         assert facts["microphone"]["overruns"] == 0
         assert facts["loudspeaker"]["underruns"] == 0
+
+
+@contextmanager
+def _shifted(*, mic: int = 0, speaker: int = 0) -> Iterator[None]:
+    """Let the cards' clocks run too fast by so many ppm."""
+    _shift("Mic", mic)
+    _shift("Speaker", speaker)
+    try:
+        yield
     finally:
         _shift("Mic", 0)
         _shift("Speaker", 0)
@@ -285,22 +368,11 @@ def test_pulling_plugs_at_random_never_ends_the_daemon(pi: Pi) -> None:
 
 
 def _shift(card: str, ppm: int) -> None:
-    """Let a card's clock run too fast by so much."""
-    value = 100000 + ppm // 10
+    # A cable has the clock of the device that records at its end: the kiosk's 0, or the ear's 1.
+    device = {"Mic": 0, "Speaker": 1}[card]
+    control = f"iface=PCM,name=PCM Rate Shift 100000,device={device}"
     done = subprocess.run(
-        ["amixer", "-q", "-c", card, "cset", "iface=PCM,name=PCM Rate Shift 100000", str(value)],
+        ["amixer", "-q", "-c", card, "cset", control, str(100000 + ppm // 10)],
         capture_output=True, text=True, timeout=10, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-
-
-def _last_voice_s(connection: server.Connection) -> float:
-    """Return when the last audio that was not silence came."""
-    import base64
-
-    voice = [
-        frame.t_s
-        for frame in connection.frames
-        if frame.type == "input.audio" and any(base64.b64decode(frame.content["audio"]))
-    ]
-    return max(voice)

@@ -176,7 +176,8 @@ class Capture(DeviceOwner):
         facts = pcm.facts
         frames, data = pcm.read()
         if frames == XRUN:
-            # The card stopped, and starts again with the next read.
+            # The card stopped, and starts again with the next read. It did give something: we were late.
+            self._progress_s = self._clock()
             frames, data = pcm.read()
             missing = self._timeline.frame_at(self._clock()) - max(frames, 0) - ring.written
             self._overran(ring, missing)

@@ -95,7 +95,7 @@ class Conductor:
         self._alarm.start(loop)
         self._errands.start(loop)
         self.mailbox.attach(loop)
-        self.parts.start(loop, self.edge)
+        self.parts.start(loop, self.edge, self._look_at_panel)
         self._look_at_panel()
         self.set_volume(self.volume)
         self.dispatch(kiosk.Started())
@@ -376,7 +376,7 @@ class Conductor:
         match effect:
             case Effect.PANEL if self._loop is not None:
                 self._buttons.begin_anew(self.config.panel.button.debounce_ms)
-                self.parts.replace_panel(self.config.panel, self._loop, self.edge)
+                self.parts.replace_panel(self.config.panel, self._loop, self.edge, self._look_at_panel)
                 self.parts.panel.show(self._sign)
                 self._look_at_panel()
             case Effect.MICROPHONE:

@@ -12,7 +12,7 @@ from voicekiosk.audio.capture import Capture
 from voicekiosk.audio.events import AudioEvent
 from voicekiosk.audio.playback import Playback
 from voicekiosk.config import schema
-from voicekiosk.panel.driver import OnEdge, Panel, make_panel
+from voicekiosk.panel.driver import OnEdge, OnFaults, Panel, make_panel
 from voicekiosk.service.redact import REDACTOR
 
 logger = logging.getLogger(__name__)
@@ -86,11 +86,11 @@ class Parts:
         self.agent = factory.agent(config, on_agent)
         self.panel = factory.panel(config.panel)
 
-    def start(self, loop: asyncio.AbstractEventLoop, on_edge: OnEdge) -> None:
+    def start(self, loop: asyncio.AbstractEventLoop, on_edge: OnEdge, on_faults: OnFaults) -> None:
         """Start the threads and the panel."""
         self.capture.start()
         self.playback.start()
-        self.panel.start(loop, on_edge)
+        self.panel.start(loop, on_edge, on_faults)
 
     def stop(self) -> None:
         """Stop everything; blocks for as long as a driver takes to close, at most `STOP_S` for both."""
@@ -112,8 +112,10 @@ class Parts:
         self.playback = self._factory.playback(settings, self._post)
         self.playback.start()
 
-    def replace_panel(self, settings: schema.Panel, loop: asyncio.AbstractEventLoop, on_edge: OnEdge) -> None:
+    def replace_panel(
+        self, settings: schema.Panel, loop: asyncio.AbstractEventLoop, on_edge: OnEdge, on_faults: OnFaults
+    ) -> None:
         """Give button and lamp back and take those of other settings."""
         self.panel.close()
         self.panel = self._factory.panel(settings)
-        self.panel.start(loop, on_edge)
+        self.panel.start(loop, on_edge, on_faults)

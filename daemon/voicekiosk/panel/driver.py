@@ -13,6 +13,8 @@ Button = str
 PERSONA: Final = "persona "
 OnEdge = Callable[[Button, bool, float], None]
 """Called in the event loop's thread: a button, whether it is down now, and since when (monotonic seconds)."""
+OnFaults = Callable[[], None]
+"""Called in the event loop's thread when the faults in `facts` change after `start`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +65,10 @@ class PanelFacts:
 class Panel(Protocol):
     """A button and a lamp. Belongs to the event loop's thread; nothing here blocks or raises."""
 
-    def start(self, loop: asyncio.AbstractEventLoop, on_edge: OnEdge) -> None:
-        """Take the devices; what cannot be had is a fault in `facts`.
+    def start(
+        self, loop: asyncio.AbstractEventLoop, on_edge: OnEdge, on_faults: OnFaults = lambda: None
+    ) -> None:
+        """Take the devices; what cannot be had is a fault in `facts`, until `on_faults` says otherwise.
 
         A button that is down already is not reported until it came up.
         """
@@ -106,7 +110,9 @@ class NonePanel:
     def __init__(self) -> None:
         self._sign = Sign.OFF
 
-    def start(self, loop: asyncio.AbstractEventLoop, on_edge: OnEdge) -> None:
+    def start(
+        self, loop: asyncio.AbstractEventLoop, on_edge: OnEdge, on_faults: OnFaults = lambda: None
+    ) -> None:
         """Do nothing."""
 
     def show(self, sign: Sign) -> None:

@@ -23,7 +23,7 @@ from voicekiosk.config import schema
 from voicekiosk.errors import DeviceError
 from voicekiosk.mailbox import Mailbox
 from voicekiosk.panel import lamp, lines
-from voicekiosk.panel.driver import PERSONA, Button, Input, OnEdge, PanelFacts, inputs_of
+from voicekiosk.panel.driver import PERSONA, Button, Input, OnEdge, OnFaults, PanelFacts, inputs_of
 from voicekiosk.panel.lamp import Look, Sign
 from voicekiosk.panel.player import Player
 
@@ -84,6 +84,7 @@ class GpioPanel:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._loop_thread = 0
         self._on_edge: OnEdge | None = None
+        self._on_faults: OnFaults = lambda: None
         self._mailbox: Mailbox[_Edge] | None = None
         self._inputs: dict[Button, _Input] = {}
         self._leds: list[Any] = []
@@ -100,11 +101,14 @@ class GpioPanel:
         self._edges = 0
         self._wakeups = 0
 
-    def start(self, loop: asyncio.AbstractEventLoop, on_edge: OnEdge) -> None:
+    def start(
+        self, loop: asyncio.AbstractEventLoop, on_edge: OnEdge, on_faults: OnFaults = lambda: None
+    ) -> None:
         """Take the pins; what cannot be had is a fault, and is tried again by itself."""
         self._loop = loop
         self._loop_thread = threading.get_ident()
         self._on_edge = on_edge
+        self._on_faults = on_faults
         self._mailbox = Mailbox(self._deliver)
         self._mailbox.attach(loop)
         self._open(loop)
@@ -208,7 +212,13 @@ class GpioPanel:
         if self._faults:
             pause_s = RETRY_S[min(self._retries, len(RETRY_S) - 1)]
             self._retries += 1
-            self._retry = loop.call_later(pause_s, self._open, loop)
+            self._retry = loop.call_later(pause_s, self._open_again, loop)
+
+    def _open_again(self, loop: asyncio.AbstractEventLoop) -> None:
+        before = dict(self._faults)
+        self._open(loop)
+        if self._faults != before:
+            self._on_faults()
 
     def _try(self, part: str, opening: Any, *arguments: Any) -> None:
         try:
@@ -235,7 +245,8 @@ class GpioPanel:
         if self._retry is not None:
             self._retry.cancel()
         if self._loop is not None:
-            self._retry = self._loop.call_later(RETRY_S[0], self._open, self._loop)
+            self._retry = self._loop.call_later(RETRY_S[0], self._open_again, self._loop)
+        self._on_faults()
 
     def _open_factory(self, loop: asyncio.AbstractEventLoop) -> None:
         if gpiozero.Device.pin_factory is not None or os.environ.get("GPIOZERO_PIN_FACTORY"):

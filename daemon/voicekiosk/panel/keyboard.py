@@ -17,7 +17,7 @@ from typing import Any, Final, TextIO
 
 from voicekiosk.config import schema
 from voicekiosk.panel import lamp
-from voicekiosk.panel.driver import Button, OnEdge, PanelFacts
+from voicekiosk.panel.driver import Button, OnEdge, OnFaults, PanelFacts
 from voicekiosk.panel.lamp import Look, Sign
 from voicekiosk.panel.player import Player
 
@@ -128,6 +128,7 @@ class KeyboardPanel:
         self._space = SpaceBar(latching=settings.mode == "hold")
         self._loop: asyncio.AbstractEventLoop | None = None
         self._on_edge: OnEdge | None = None
+        self._on_faults: OnFaults = lambda: None
         self._terminal: Terminal | None = None
         self._player: Player | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -137,9 +138,11 @@ class KeyboardPanel:
         self._lit = lamp.DARK
         self._line = False
 
-    def start(self, loop: asyncio.AbstractEventLoop, on_edge: OnEdge) -> None:
+    def start(
+        self, loop: asyncio.AbstractEventLoop, on_edge: OnEdge, on_faults: OnFaults = lambda: None
+    ) -> None:
         """Take the terminal; where there is none, say so in `facts` and go on without."""
-        self._loop, self._on_edge = loop, on_edge
+        self._loop, self._on_edge, self._on_faults = loop, on_edge, on_faults
         self._line = _is_tty(self._stdout)
         if not _is_tty(self._stdin):
             self._fault = (
@@ -232,6 +235,7 @@ class KeyboardPanel:
         if not keys:
             self._give_back()
             self._fault = "keyboard: the terminal was closed"
+            self._on_faults()
             return
         now_s = time.monotonic()
         for key in keys.decode("ascii", "replace").lower():

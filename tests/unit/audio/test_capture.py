@@ -212,6 +212,14 @@ def test_an_overrun_is_counted_and_its_time_is_silence() -> None:
     assert desk.kinds() == [MicrophoneOpened, MicrophoneOverrun, MicrophoneClosed]
 
 
+def test_a_process_that_stood_still_for_longer_than_a_card_may_does_not_blame_the_card() -> None:
+    desk = Desk(Card())
+    desk.world.lag(1.0, 1.5)
+    desk.run(stop_s=4)
+    assert desk.kinds() == [MicrophoneOpened, MicrophoneOverrun, MicrophoneClosed]
+    desk.assert_true_to_the_clock()
+
+
 def test_sound_lost_without_a_word_is_noticed_by_the_clock_and_is_silence() -> None:
     """As PulseAudio's plug-in does: no -32, the frames are simply not there."""
     desk = Desk(Card())

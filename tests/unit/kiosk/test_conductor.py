@@ -373,6 +373,18 @@ def test_a_panel_that_cannot_be_had_is_a_fault_but_the_kiosk_runs(kiosk_):
     assert one.name is Name.LISTENING
 
 
+def test_a_panel_that_works_again_is_no_fault_any_more_and_one_that_is_lost_is(kiosk_):
+    one = kiosk_(panel_faults=("no GPIO chip",))
+    one.panel.faults = ()
+    one.panel.on_faults()
+    assert one.name is Name.IDLE
+    assert not one.conductor.device_problem(Fault.PANEL)
+    one.panel.faults = ("the chip is lost",)
+    one.panel.on_faults()
+    assert one.name is Name.FAULT
+    assert one.conductor.device_problem(Fault.PANEL) == "the chip is lost"
+
+
 def test_volume_is_bounded_by_the_configuration(kiosk_):
     one = kiosk_(Config(audio=Audio(playback=Playback(volume=90, volume_max=70))))
     assert one.conductor.volume == 70

@@ -47,10 +47,10 @@ def house():
 def start(loop, house):
     panels = []
 
-    def start(configured: schema.Panel | None = None) -> GpioPanel:
+    def start(configured: schema.Panel | None = None, on_faults=lambda: None) -> GpioPanel:
         panel = make_panel(configured or settings())
         panels.append(panel)
-        panel.start(loop, house.on_edge)
+        panel.start(loop, house.on_edge, on_faults)
         return panel
 
     yield start
@@ -396,12 +396,16 @@ def test_a_busy_lamp_leaves_the_button_working(chip, start, house, fake_gpio, lo
 
 def test_without_any_chip_the_kiosk_goes_on_and_says_so(fake_gpio, chip, start, loop):
     chip.unlink()
-    panel = start()
+    told = []
+    panel = start(on_faults=lambda: told.append(panel.facts().faults))
     panel.show(Sign.IDLE)
     assert "no GPIO chip" in panel.facts().faults[0]
-    chip.touch()
     loop.pass_time(gpio.RETRY_S[0])
+    assert told == [], "nothing new"
+    chip.touch()
+    loop.pass_time(gpio.RETRY_S[1])
     assert panel.facts().faults == ()
+    assert told == [()]
 
 
 def test_one_pin_for_two_things_is_a_sentence(chip, start):
@@ -415,7 +419,8 @@ def test_a_pin_off_the_header_is_a_sentence(chip, start):
 
 
 def test_a_chip_that_goes_away_releases_the_button_and_is_taken_again(start, house, fake_gpio, loop, chip):
-    panel = start()
+    told = []
+    panel = start(on_faults=lambda: told.append(panel.facts().faults))
     panel.show(Sign.MICROPHONE_LIVE)
     fake_gpio.edge(TALK, high=False, t_s=time.monotonic())
     loop.turn()
@@ -425,6 +430,7 @@ def test_a_chip_that_goes_away_releases_the_button_and_is_taken_again(start, hou
     assert "GPIO17 is lost" in panel.facts().faults[0]
     loop.pass_time(gpio.RETRY_S[0])
     assert panel.facts().faults == ()
+    assert [len(faults) for faults in told] == [1, 0]
     assert fake_gpio.by_offset[LAMP].high
     fake_gpio.edge(TALK, high=False, t_s=time.monotonic())
     loop.turn()

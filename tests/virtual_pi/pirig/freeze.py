@@ -16,6 +16,16 @@ def threads(pid: int) -> list[int]:
     return sorted(int(path.name) for path in Path(f"/proc/{pid}/task").iterdir())
 
 
+def thread_named(pid: int, name: str) -> int:
+    """Return the thread of a process that has this name."""
+    (found,) = [
+        thread
+        for thread in threads(pid)
+        if Path(f"/proc/{pid}/task/{thread}/comm").read_text().strip() == name
+    ]
+    return found
+
+
 @contextmanager
 def frozen(thread: int) -> Iterator[None]:
     """Let a thread stand still; it goes on afterwards, if its process still is there."""

@@ -24,7 +24,8 @@ DROP_INS = Path("/run/systemd/system") / f"{UNIT}.d"
 LOOK_S = 0.25
 """How often the status is asked for where nothing is told."""
 
-Settings = dict[str, dict[str, Any]]
+Settings = dict[str, dict[str, Any] | list[dict[str, Any]]]
+"""Tables, and lists of tables such as `tools`."""
 
 BASE: Settings = {
     "agent": {"url": "ws://10.9.0.2:8770/v1/ws"},
@@ -38,16 +39,23 @@ def merged(*tables: Settings) -> Settings:
     result: Settings = {}
     for settings in tables:
         for table, keys in settings.items():
-            result[table] = {**result.get(table, {}), **keys}
+            result[table] = keys if isinstance(keys, list) else {**result.get(table, {}), **keys}
     return result
 
 
 def toml(settings: Settings) -> str:
     """Write settings as a configuration file."""
     # JSON's texts, numbers, lists and booleans are TOML's.
-    return "\n".join(
-        f"[{table}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in keys.items())
+    blocks = [
+        block
         for table, keys in settings.items()
+        for block in (
+            [(f"[[{table}]]", one) for one in keys] if isinstance(keys, list) else [(f"[{table}]", keys)]
+        )
+    ]
+    return "\n".join(
+        f"{head}\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in keys.items())
+        for head, keys in blocks
     )
 
 

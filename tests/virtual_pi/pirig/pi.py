@@ -65,6 +65,12 @@ class Pi:
         self.listen()
         self.kiosk.start(settings)
         self.kiosk.wait_state("idle")
+        warm = dict((settings or {}).get("audio.capture", {})).get("warm")
+        # It opens its cards once, to see whether they are there.
+        self.kiosk.wait(
+            "the microphone to be tried",
+            lambda status: status["microphone"]["rate_hz"] and (warm or not status["microphone"]["open"]),
+        )
 
     def look_again(self) -> None:
         """Take finger and eye to a chip that is another one now."""
@@ -115,8 +121,10 @@ class Pi:
 
     # --- judging
 
-    def arrived(self, question: Question, *, connections: int | None = None) -> verify.Found:
-        """Look for every sample of a question in what the service received.
+    def arrived(
+        self, question: Question, *, connections: int | None = None, newest_s: float | None = None
+    ) -> verify.Found:
+        """Look for every sample of a question in what the service received, or in the newest part of it.
 
         What the microphone heard around the clip helps to find it and is not asked for.
         """
@@ -125,6 +133,8 @@ class Pi:
         if connections is not None:
             assert len(parts) == connections
         record = np.concatenate(parts) if parts else np.empty(0, np.int16)
+        if newest_s is not None:
+            record = record[-round(newest_s * SERVER_HZ) :]
         return self.search(question, record)
 
     def search(self, question: Question, record: Samples) -> verify.Found:
@@ -137,9 +147,9 @@ class Pi:
         _, found = verify.best_phase(phases, record, windows)
         return found
 
-    def heard(self, reply: Samples, since_s: float) -> float:
+    def heard(self, reply: Samples, since_s: float, until_s: float | None = None) -> float:
         """Return how like a reply (24 kHz) what the loudspeaker played is, from -1 to 1."""
         resampler = Resampler(SERVER_HZ, self.ear.rate_hz)
         reference = np.concatenate([resampler.process(reply), resampler.flush()])
-        correlation, _ = verify.compare(reference, self.ear.since(since_s - 0.2))
+        correlation, _ = verify.compare(reference, self.ear.between(since_s - 0.2, until_s))
         return correlation

@@ -100,6 +100,8 @@ class Service:
                 return simulator.drop(request.get("connection", 0), code=request["code"])
             case "say":
                 return simulator.say(request["text"])
+            case "call":
+                return simulator.call_tool(request["tool"])
             case "fault":
                 return simulator.fault(Fault(do=request.pop("fault"), **request))
             case "scenario":

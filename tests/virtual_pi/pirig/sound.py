@@ -122,6 +122,12 @@ class Mouth(_Cable):
         mark_s, heard = marks[-1]
         return heard + round((t_s - mark_s) * self.rate_hz)
 
+    def clock(self, since_s: float) -> tuple[float, float]:
+        """Return the card's true rate (Hz) and when sample 0 of the tape would have been heard, since a time."""
+        times_s, heard = np.array([mark for mark in self._marks if mark[0] >= since_s]).T
+        rate_hz, offset = np.polyfit(times_s - since_s, heard, 1)
+        return float(rate_hz), since_s - float(offset / rate_hz)
+
     @property
     def position(self) -> int:
         """How many samples have been said."""
@@ -246,9 +252,19 @@ class Ear(_Cable):
         """Return the sample that was heard at a time."""
         return round((t_s - self._offset_s()) * self.rate_hz)
 
+    def clock_hz(self, since_s: float) -> float:
+        """Return the card's true rate since a time."""
+        times_s, counts = np.array([mark for mark in self._arrivals if mark[0] >= since_s]).T
+        return float(np.polyfit(times_s - since_s, counts, 1)[0])
+
     def since(self, t_s: float) -> Samples:
         """Return what was heard from a time on."""
-        return self.samples[max(0, self.index_at(t_s)) :]
+        return self.between(t_s)
+
+    def between(self, start_s: float, stop_s: float | None = None) -> Samples:
+        """Return what was heard from one time on, or between two."""
+        stop = None if stop_s is None else max(0, self.index_at(stop_s))
+        return self.samples[max(0, self.index_at(start_s)) : stop]
 
     def _offset_s(self) -> float:
         # The block that waited least tells the true time; the others were late.

@@ -103,6 +103,10 @@ class ServiceHand:
         """Let something go wrong now; see the simulator's list of faults."""
         return int(self._do("fault", fault=kind, **more))
 
+    def call(self, tool: str) -> None:
+        """Let the agent call a tool, without arguments."""
+        self._do("call", tool=tool)
+
     def say(self, text: str) -> None:
         """Let the agent say something."""
         self._do("say", text=text)
