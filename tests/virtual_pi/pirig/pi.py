@@ -65,12 +65,13 @@ class Pi:
         self.listen()
         self.kiosk.start(settings)
         self.kiosk.wait_state("idle")
-        warm = dict((settings or {}).get("audio.capture", {})).get("warm")
-        # It opens its cards once, to see whether they are there.
-        self.kiosk.wait(
-            "the microphone to be tried",
-            lambda status: status["microphone"]["rate_hz"] and (warm or not status["microphone"]["open"]),
-        )
+        # It opens its cards once, to see whether they are there; and keeps them for a session, or if it is warm.
+        self.kiosk.wait("the microphone to be tried", lambda status: status["microphone"]["rate_hz"])
+        if not dict((settings or {}).get("audio.capture", {})).get("warm"):
+            self.kiosk.wait(
+                "the microphone to be closed",
+                lambda status: status["link"]["state"] != "closed" or not status["microphone"]["open"],
+            )
 
     def look_again(self) -> None:
         """Take finger and eye to a chip that is another one now."""
