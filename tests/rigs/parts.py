@@ -165,6 +165,7 @@ class FakeAgent:
         self.calls.append("network returned")
 
     def snapshot(self, reply_id="", played_samples=0):
+        self.asked = reply_id, played_samples
         return self.left
 
     def restore(self, snapshot, age_s):

@@ -13,7 +13,7 @@ from voicekiosk.kiosk.chronicle import Chronicle
 from voicekiosk.kiosk.events import Fault
 from voicekiosk.kiosk.machine import step
 from voicekiosk.kiosk.state import Rules, State
-from voicekiosk.panel.gestures import Pressed, Released
+from voicekiosk.panel.gestures import DoubleTapped, LongPressed, Pressed, Released
 from voicekiosk.service.notify import Notifier
 from voicekiosk.service.protocol import Topic
 
@@ -132,3 +132,30 @@ def test_what_people_say_goes_to_those_who_watch_and_not_to_the_journal(caplog):
     assert [(fields["WHO"], fields["TEXT"], fields["REPLY_ID"]) for fields in said] == [
         ("agent", "good day", "r")
     ]
+
+
+def test_trouble_tools_and_odd_gestures_are_told(caplog):
+    scene = Scene()
+    scene.tell(kiosk.Started(), agent.Trouble("slow", "too slow"), DoubleTapped(1.0), LongPressed(2.0))
+    scene.tell(agent.ToolCalled("c1", "light", {}), agent.ToolCalled("c2", "weather", {}, ours=False))
+    told = [record.getMessage() for record in caplog.records]
+    assert "the service reports slow: too slow" in told
+    assert "the agent calls the tool light" in told
+    assert "the service calls by itself the tool weather" in told
+    assert {"tapped twice", "pressed long"} <= set(told)
+    [trouble] = [record for record in caplog.records if "slow" in record.getMessage()]
+    assert (trouble.levelno, trouble.fields["ERROR_CODE"]) == (logging.WARNING, "slow")
+
+
+def test_lost_frames_are_a_warning_once_a_minute(caplog):
+    scene = Scene()
+    for pause_s in (0, 10, 51):
+        scene.now_s += pause_s
+        scene.tell(audio.MicrophoneOverrun(480))
+    levels = [record.levelno for record in caplog.records if "overrun" in record.getMessage()]
+    assert levels == [logging.WARNING, logging.DEBUG, logging.WARNING]
+
+
+def test_a_microphone_that_gives_nothing_is_told(caplog):
+    Scene().tell(kiosk.Started(), audio.MicrophoneSilent(5.0))
+    assert "the microphone has been silent for 5 s (muted?)" in caplog.text

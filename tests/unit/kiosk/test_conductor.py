@@ -12,9 +12,11 @@ from voicekiosk.agent import events as agent
 from voicekiosk.audio import events as audio
 from voicekiosk.config.diff import compare
 from voicekiosk.config.schema import Audio, Capture, Config, Panel, Playback
+from voicekiosk.errors import RefusedError
 from voicekiosk.kiosk import events as kiosk
 from voicekiosk.kiosk.conductor import Conductor
 from voicekiosk.kiosk.events import Fault
+from voicekiosk.kiosk.hearing import play_last_question
 from voicekiosk.kiosk.state import Name, Turn, name_of
 from voicekiosk.panel.lamp import Sign
 
@@ -472,3 +474,38 @@ def test_an_event_that_causes_another_is_finished_first(kiosk_):
     one.agent.open = lambda: one.agent.say(agent.Connecting(1, resuming=False))
     one.press()
     assert order == ["Pressed", "Connecting"]
+
+
+def test_a_session_that_cannot_be_closed_is_told_and_stops_nothing(kiosk_, caplog):
+    one = kiosk_()
+
+    async def close(timeout_s=2.0):
+        raise RuntimeError("no way out")
+
+    one.press()
+    one.agent.close = close
+    one.conductor.dispatch(kiosk.HangUp())
+    one.loop.turn()
+    one.loop.turn()
+    assert "a task of the conductor failed" in caplog.text
+    assert one.name is Name.IDLE
+
+
+def test_a_sign_does_not_sound_over_the_agent(kiosk_):
+    one = kiosk_()
+    one.ask()
+    one.answer()
+    assert one.name is Name.SPEAKING
+    before = one.speaker.enqueued_samples
+    one.conductor.dispatch(kiosk.MuteSwitched(True))
+    one.press()
+    assert one.speaker.enqueued_samples == before
+
+
+def test_the_last_question_is_not_played_while_somebody_talks(kiosk_):
+    one = kiosk_()
+    with pytest.raises(RefusedError, match="no question"):
+        play_last_question(one.conductor)
+    one.ask()
+    with pytest.raises(RefusedError, match="try again when it is idle"):
+        play_last_question(one.conductor)

@@ -12,7 +12,7 @@ from voicekiosk.agent.snapshot import Snapshot
 from voicekiosk.config.schema import Config
 from voicekiosk.kiosk.conductor import Conductor
 from voicekiosk.kiosk.events import CreateReply, Due, PlaySound, Resend, Restored, Sound, Started
-from voicekiosk.kiosk.handover import ALIVE_S, MOST_DEATHS, Handover, due_of
+from voicekiosk.kiosk.handover import ALIVE_S, ALIVE_SPEAKING_S, MOST_DEATHS, Handover, due_of
 from voicekiosk.kiosk.machine import step
 from voicekiosk.kiosk.state import Link, Name, Rules, State, Turn, name_of
 from voicekiosk.service.runtime import RuntimeFile
@@ -260,3 +260,24 @@ def test_a_question_that_is_gone_is_said_to_be():
     state, effects = taken_up(Due.UNKNOWN, resumed=False)
     assert PlaySound(Sound.NO_ANSWER) in effects
     assert state.turn is Turn.NONE
+
+
+def test_of_an_answer_that_is_playing_the_part_that_was_heard_is_left(tmp_path):
+    one = Life(tmp_path)
+    one.start()
+    one.conductor.downlink.take("r1", bytes(4800), 0.0)
+    one.talk(Turn.SPEAKING)
+    assert one.agent.asked == ("r1", 0)
+    assert one.written["due"] == "rest"
+    assert one.loop.later[-1][0] == ALIVE_SPEAKING_S
+
+
+def test_before_there_was_a_session_nothing_is_left(tmp_path):
+    one = Life(tmp_path)
+    one.start()
+    one.talk()
+    one.file.remove()
+    one.agent.left = None
+    one.handover.observe(Started(), one.conductor.state)
+    one.loop.run()
+    assert not one.file.path.exists()

@@ -865,3 +865,59 @@ def test_a_wish_for_the_answer_that_died_with_the_link_is_made_again():
     assert kiosk.CreateReply() in scene.wait(3.0)
     scene.tell(DROPPED, agent.UserText("hello", final=True), RESUMED)
     assert kiosk.CreateReply() in scene.wait(3.0)
+
+
+# --- what comes at an odd moment ---------------------------------------------------------------
+
+
+def test_a_tail_that_is_over_after_the_conversation_ended_sends_nothing():
+    scene = listening(release_tail_s=0.2)
+    scene.release()
+    scene.tell(kiosk.HangUp())
+    assert kiosk.EndUtterance not in kinds(scene.wait(1.0))
+    assert scene.name is Name.IDLE
+
+
+def test_an_answer_that_runs_dry_before_its_end_is_waited_for():
+    scene = speaking()
+    scene.tell(DRAINED)
+    assert scene.name is Name.THINKING
+    scene.tell(kiosk.AudioArrived("r1"))
+    assert scene.name is Name.SPEAKING
+
+
+def test_a_greeting_that_comes_after_the_release_is_not_taken_for_the_answer():
+    scene = listening(greets=True)
+    scene.release()
+    scene.wait(scene.rules.release_tail_s)
+    assert scene.tell(agent.ReplyStarted("greeting")) == [kiosk.FlushSpeaker()]
+    assert scene.name is Name.THINKING
+    scene.tell(kiosk.AudioArrived("greeting"))
+    assert scene.name is Name.THINKING
+
+
+def test_an_answer_that_is_interrupted_after_its_end_owes_no_other():
+    scene = speaking()
+    scene.tell(agent.ReplyDone("r1", interrupted=False), DRAINED)
+    assert scene.tell(agent.ReplyDone("r1", interrupted=True)) == [kiosk.FlushSpeaker()]
+    assert scene.name is Name.IDLE
+
+
+def test_nothing_is_asked_for_once_the_conversation_is_over():
+    scene = thinking()
+    scene.tell(kiosk.HangUp())
+    assert kiosk.CreateReply not in kinds(scene.wait(60.0))
+
+
+def test_nothing_is_asked_for_while_there_is_no_link():
+    scene = thinking()
+    scene.tell(DROPPED, kiosk.UtteranceSent(loud=True))
+    assert kiosk.CreateReply not in kinds(scene.wait(scene.rules.nudge_after_s + 0.1))
+    assert scene.state.turn is Turn.THINKING
+
+
+def test_a_press_without_a_release_before_it_changes_nothing():
+    scene = listening()
+    before = scene.state
+    assert scene.press() == []
+    assert scene.state == before

@@ -368,3 +368,14 @@ def test_a_watcher_is_told_what_goes_by_and_what_is_proven():
     assert watcher.captured_frames == 48000
     assert len(watcher.sent_at_s) > 20
     assert watcher.proofs == [False, True]
+
+
+def test_what_the_ring_has_overwritten_is_sent_as_silence_and_counted():
+    rig = Rig()
+    rig.mic.hear(rig.mic.rate_hz * 66)
+    rig.up.connected()
+    rig.up.begin(rig.mic, 0)
+    rig.run(0.1)
+    missed = rig.up.missed_frames
+    assert missed >= rig.mic.rate_hz
+    assert not np.any(np.frombuffer(rig.up.utterance.heard(0, RATE_HZ // 2), "<i2"))
