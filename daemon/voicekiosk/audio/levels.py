@@ -25,13 +25,20 @@ def rms_dbfs(block: NDArray[np.int16]) -> float:
     return max(FLOOR_DBFS, 10 * log10(power / _FULL_SCALE**2)) if power > 0 else FLOOR_DBFS
 
 
+def peak_of(block: NDArray[np.int16]) -> int:
+    """Return the magnitude of the largest sample of a block that has one: 0 to 32768."""
+    # Without abs: it takes another array, and the abs of -32768 is -32768.
+    return max(int(np.maximum.reduce(block)), -int(np.minimum.reduce(block)))
+
+
+def dbfs_of(peak: int) -> float:
+    """Return a magnitude as a level, `FLOOR_DBFS` for silence."""
+    return 20 * log10(peak / _FULL_SCALE) if peak > 0 else FLOOR_DBFS
+
+
 def peak_dbfs(block: NDArray[np.int16]) -> float:
     """Return the level of the largest sample, `FLOOR_DBFS` for silence and for nothing."""
-    if len(block) == 0:
-        return FLOOR_DBFS
-    # Without abs: it takes another array, and the abs of -32768 is -32768.
-    peak = max(int(np.maximum.reduce(block)), -int(np.minimum.reduce(block)))
-    return 20 * log10(peak / _FULL_SCALE) if peak > 0 else FLOOR_DBFS
+    return dbfs_of(peak_of(block)) if len(block) else FLOOR_DBFS
 
 
 def loud_enough(block: NDArray[np.int16], threshold_dbfs: float) -> bool:

@@ -159,8 +159,8 @@ class Recorder:
         if len(block):
             at_s = now_s - len(block) / rate_hz
             self._moment("first_frame", max(at_s, self._turn.begin_s))
-            for length_s, dbfs in pieces(block, rate_hz):
-                self._turn.microphone.add(at_s, length_s, dbfs)
+            for length_s, peak in pieces(block, rate_hz):
+                self._turn.microphone.add(at_s, length_s, peak)
                 at_s += length_s
 
     def sent(self, now_s: float) -> None:

@@ -3,12 +3,13 @@
 Pure: a few numbers of each block, and nothing from which a word could be made again.
 """
 
+from array import array
 from collections import deque
 
 import numpy as np
 from numpy.typing import NDArray
 
-from voicekiosk.audio.levels import FLOOR_DBFS, peak_dbfs
+from voicekiosk.audio.levels import dbfs_of, peak_of
 from voicekiosk.kiosk.utterance import RATE_HZ
 from voicekiosk.service.recording import Level
 
@@ -17,15 +18,18 @@ BINS = 1024
 """The first minute of a turn in steps of 50 ms; two in steps of 100 ms, and so on."""
 MOST_PENDING = 8192
 
-Piece = tuple[float, float]
-"""How long a piece of sound lasts, and its peak in dBFS."""
+Piece = tuple[float, int]
+"""How long a piece of sound lasts, and the magnitude of its largest sample."""
 
 
 def pieces(block: NDArray[np.int16], rate_hz: int) -> list[Piece]:
     """Cut a block into pieces of at most a bin, each with its peak."""
     step = max(1, round(BIN_S * rate_hz))
+    if 0 < len(block) <= step:
+        # Nearly always: what the microphone wakes us with, and what the service sends.
+        return [(len(block) / rate_hz, peak_of(block))]
     cut = (block[start : start + step] for start in range(0, len(block), step))
-    return [(len(part) / rate_hz, peak_dbfs(part)) for part in cut]
+    return [(len(part) / rate_hz, peak_of(part)) for part in cut]
 
 
 class Trace:
@@ -36,10 +40,10 @@ class Trace:
     def __init__(self, begin_s: float) -> None:
         self._begin_s = begin_s
         self.bin_s = BIN_S
-        # A byte each: 0 for nothing measured, else the dBFS above the floor, plus one.
-        self._bins = bytearray()
+        # The largest magnitude of each, plus one; 0 where nothing was measured.
+        self._bins = array("H")
 
-    def add(self, at_s: float, length_s: float, dbfs: float) -> None:
+    def add(self, at_s: float, length_s: float, peak: int) -> None:
         """Note a peak between `at_s` and `length_s` later; what lies before the beginning is left out."""
         first = (at_s - self._begin_s) / self.bin_s
         if first < 0:
@@ -48,10 +52,12 @@ class Trace:
             self._fold()
             first /= 2
         last = min(BINS - 1, max(int(first), int(first + length_s / self.bin_s - 0.5)))
-        self._bins.extend(bytes(max(0, last + 1 - len(self._bins))))
-        value = 1 + min(-int(FLOOR_DBFS), max(0, round(dbfs - FLOOR_DBFS)))
+        bins = self._bins
+        if last >= len(bins):
+            bins.extend([0] * (last + 1 - len(bins)))
         for index in range(int(first), last + 1):
-            self._bins[index] = max(self._bins[index], value)
+            if bins[index] <= peak:
+                bins[index] = peak + 1
 
     def cut(self, at_s: float) -> None:
         """Forget what was noted for later than `at_s`: it was never heard."""
@@ -59,13 +65,13 @@ class Trace:
 
     def level(self) -> Level:
         """Return it for a report."""
-        dbfs = [value - 1 + int(FLOOR_DBFS) if value else None for value in self._bins]
+        dbfs = [round(dbfs_of(value - 1)) if value else None for value in self._bins]
         return Level(bin_s=self.bin_s, dbfs=dbfs)
 
     def _fold(self) -> None:
         even, odd = self._bins[::2], self._bins[1::2]
-        odd.extend(bytes(len(even) - len(odd)))
-        self._bins = bytearray(map(max, even, odd))
+        odd.extend([0] * (len(even) - len(odd)))
+        self._bins = array("H", map(max, even, odd))
         self.bin_s *= 2
 
 
@@ -97,8 +103,8 @@ class Playing:
         self._until_s = None
 
     def _place(self, trace: Trace, at_s: float) -> None:
-        for length_s, dbfs in self._pending:
-            trace.add(at_s, length_s, dbfs)
+        for length_s, peak in self._pending:
+            trace.add(at_s, length_s, peak)
             at_s += length_s
         self._pending.clear()
         self._until_s = at_s

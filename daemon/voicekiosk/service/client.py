@@ -11,7 +11,7 @@ from typing import Any, Self
 from voicekiosk.errors import KioskError, NotRunningError
 from voicekiosk.service.protocol import VERSION, Topic, error_of, socket_path
 
-_LONGEST_ANSWER_BYTES = 4 * 1024 * 1024
+_LONGEST_ANSWER_BYTES = 16 * 1024 * 1024
 
 
 class ControlClient:

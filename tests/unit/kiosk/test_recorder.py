@@ -1,5 +1,6 @@
 """The flight recorder: what it keeps of a turn, and that it never keeps more than it may."""
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,6 +15,7 @@ from voicekiosk.kiosk.recorder import CHANGES, FIRST_MARKS, LAST_MARKS, TURNS, W
 from voicekiosk.kiosk.state import NEVER, Rules, State, sign_of
 from voicekiosk.kiosk.traces import BIN_S, BINS, Playing, Trace
 from voicekiosk.panel.gestures import Pressed, Released
+from voicekiosk.service.client import _LONGEST_ANSWER_BYTES
 
 READY = agent.Ready("sess_1", resumed=False, continued=False)
 WALL_S = 1_800_000_000.0
@@ -164,7 +166,7 @@ def test_audio_that_comes_while_the_loudspeaker_plays_follows_what_is_queued():
 def test_a_long_signal_is_kept_coarser_and_whole(hours):
     trace = Trace(0.0)
     for index in range(1000):
-        trace.add(index * hours * 3.6, 0.05, -30.0 if index % 2 else -6.0)
+        trace.add(index * hours * 3.6, 0.05, 1036 if index % 2 else 16384)
     level = trace.level()
     assert len(level["dbfs"]) <= BINS
     assert len(level["dbfs"]) * level["bin_s"] >= 999 * hours * 3.6
@@ -174,7 +176,7 @@ def test_a_long_signal_is_kept_coarser_and_whole(hours):
 
 def test_a_signal_from_before_the_press_is_left_out():
     trace = Trace(10.0)
-    trace.add(9.9, 0.05, -3.0)
+    trace.add(9.9, 0.05, 20000)
     assert trace.level()["dbfs"] == []
 
 
@@ -323,3 +325,22 @@ def test_fifty_turns_are_kept_and_the_oldest_goes_first():
         scene.at(2000.0 + 10 * number, Pressed(scene.now_s), Released(scene.now_s, 1.0), kiosk.HangUp())
     assert [turn["number"] for turn in scene.turns] == list(range(11, TURNS + 11))
     assert scene.state.tail_until_s == NEVER
+
+
+def test_the_loudest_and_the_quietest_sample_have_their_place():
+    trace = Trace(0.0)
+    trace.add(0.0, 0.05, 32768)
+    trace.add(0.05, 0.05, 0)
+    assert trace.level()["dbfs"] == [0, -120]
+
+
+def test_a_recorder_that_is_full_of_penguins_fits_through_the_control_socket():
+    scene = Scene()
+    for number in range(TURNS):
+        scene.at(2000.0 + 100 * number, Pressed(scene.now_s), READY)
+        for mark in range(FIRST_MARKS + LAST_MARKS):
+            scene.recorder.note("dropped", "\N{PENGUIN}" * 1000, scene.now_s + mark / 10)
+        for change in range(CHANGES):
+            scene.at(scene.now_s + 0.3, (Released(scene.now_s, 0.1), Pressed(scene.now_s))[change % 2])
+        scene.recorder.captured(tone(60.0, 8000, 30000), 8000, scene.now_s + 60.0)
+    assert len(msgspec.json.encode(scene.turns)) < _LONGEST_ANSWER_BYTES * 3 // 4

@@ -12,6 +12,7 @@ from tests.rigs.recordings import HOSTILE, SAID, STATUS, WALL_S, Morning, mornin
 from voicekiosk.panel.gestures import Pressed
 from voicekiosk.service.lanes import FLAG_PERCENT, flags, lanes, length_s
 from voicekiosk.service.report import page
+from voicekiosk.service.report_style import STYLE
 
 LANES = [
     "Button",
@@ -171,3 +172,21 @@ def test_spans_lie_side_by_side_inside_the_lane(first_s, second_s):
     ends = [left + width for left, width in boxes]
     assert all(end <= left + 0.002 for end, (left, _) in zip(ends[:-1], boxes[1:], strict=True))
     assert all(end <= 100.002 for end in ends)
+
+
+def luminance(colour):
+    parts = (int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_every_text_stands_out_from_what_is_behind_it(scheme):
+    colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", STYLE.split("@media")[scheme]))
+    pairs = [(f"{look}-ink", look) for look in ("calm", "wait", "live", "speak", "ready", "bad", "flag")]
+    pairs += [(ink, paper) for ink in ("ink", "soft", "link") for paper in ("paper", "card")]
+    for ink, paper in pairs:
+        low, high = sorted(luminance(colours[name]) for name in (ink, paper))
+        assert (high + 0.05) / (low + 0.05) >= 4.5, f"{ink} on {paper}"
