@@ -337,10 +337,15 @@ def test_the_loudest_and_the_quietest_sample_have_their_place():
 def test_a_recorder_that_is_full_of_penguins_fits_through_the_control_socket():
     scene = Scene()
     for number in range(TURNS):
-        scene.at(2000.0 + 100 * number, Pressed(scene.now_s), READY)
+        scene.at(2000.0 + 100 * number, Pressed(2000.0 + 100 * number))
         for mark in range(FIRST_MARKS + LAST_MARKS):
             scene.recorder.note("dropped", "\N{PENGUIN}" * 1000, scene.now_s + mark / 10)
         for change in range(CHANGES):
-            scene.at(scene.now_s + 0.3, (Released(scene.now_s, 0.1), Pressed(scene.now_s))[change % 2])
+            lamp = ("microphone_live_no_link", "microphone_live")[change % 2]
+            scene.recorder.observe(kiosk.Tick(), scene.state, scene.state, lamp, scene.now_s + change / 10)
         scene.recorder.captured(tone(60.0, 8000, 30000), 8000, scene.now_s + 60.0)
-    assert len(msgspec.json.encode(scene.turns)) < _LONGEST_ANSWER_BYTES * 3 // 4
+        scene.at(scene.now_s + 60.0, Released(scene.now_s + 60.0, 60.0), kiosk.HangUp())
+    turns = scene.turns
+    assert {len(turn["marks"]) for turn in turns} == {FIRST_MARKS + LAST_MARKS}
+    assert {len(turn["lanes"]["lamp"]) for turn in turns} == {CHANGES}
+    assert len(msgspec.json.encode(turns)) < _LONGEST_ANSWER_BYTES * 3 // 4
