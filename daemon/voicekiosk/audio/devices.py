@@ -142,6 +142,18 @@ def resolve(
     raise _missing(device, direction, "there is no such sound card or ALSA device", cards)
 
 
+def names_card(pcm_name: str, card: Card) -> bool:
+    """Tell whether an ALSA name means this card: hw:CARD=Headset,DEV=0, hw:Headset, plughw:1,0."""
+    _, colon, rest = pcm_name.partition(":")
+    first = rest.removeprefix("CARD=").partition(",")[0]
+    return bool(colon) and first in {card.id, str(card.index)}
+
+
+def card_name(pcm_name: str, sysfs: Path = SYSFS) -> str:
+    """Return what the maker calls the card that an ALSA name means; empty when it means none."""
+    return next((card.name for card in list_cards(sysfs) if names_card(pcm_name, card)), "")
+
+
 def _first_device(card: Card, device: str, direction: Direction) -> str:
     if card.devices(direction):
         return card.pcm_name(direction)

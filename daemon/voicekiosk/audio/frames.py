@@ -39,6 +39,8 @@ class DeviceFacts:
     format: str
     period_frames: int
     buffer_frames: int
+    # What the maker calls the card; empty for a name of ALSA's configuration.
+    card: str = ""
 
     @property
     def period_s(self) -> float:

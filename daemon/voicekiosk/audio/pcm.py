@@ -21,7 +21,7 @@ import alsaaudio
 import numpy as np
 from numpy.typing import NDArray
 
-from voicekiosk.audio.devices import SYSFS, Direction, resolve
+from voicekiosk.audio.devices import SYSFS, Direction, card_name, resolve
 from voicekiosk.audio.frames import LAYOUTS, DeviceFacts
 from voicekiosk.audio.quiet import silence_alsa
 from voicekiosk.config import schema
@@ -240,6 +240,7 @@ def open_pcm(
         format=setup.format,
         period_frames=info["period_size"],
         buffer_frames=info["buffer_size"],
+        card=card_name(pcm_name, sysfs),
     )
     return OpenPcm(handle, facts, alsa.ALSAAudioError)
 

@@ -7,7 +7,7 @@ from types import ModuleType
 
 import alsaaudio
 
-from voicekiosk.audio.devices import SYSFS, Card, Direction, list_cards, resolve
+from voicekiosk.audio.devices import SYSFS, Card, Direction, list_cards, names_card, resolve
 from voicekiosk.audio.frames import LAYOUTS
 from voicekiosk.audio.pcm import preferred_rate
 from voicekiosk.audio.quiet import silence_alsa
@@ -74,13 +74,6 @@ def choose(
         return Choice(settings.device, "", "", str(error))
     card = next((card for card in list_cards(sysfs) if names_card(pcm_name, card)), None)
     return Choice(settings.device, pcm_name, card.id if card else "")
-
-
-def names_card(pcm_name: str, card: Card) -> bool:
-    """Tell whether an ALSA name means this card: hw:CARD=Headset,DEV=0, hw:Headset, plughw:1,0."""
-    _, colon, rest = pcm_name.partition(":")
-    first = rest.removeprefix("CARD=").partition(",")[0]
-    return bool(colon) and first in {card.id, str(card.index)}
 
 
 def _ask(card: Card, direction: Direction, alsa: ModuleType) -> Abilities:

@@ -12,10 +12,10 @@ import numpy as np
 from voicekiosk import __version__
 from voicekiosk.agent.probe import knock
 from voicekiosk.audio.chirp import chirp, find
-from voicekiosk.audio.devices import Card, Direction, list_cards
+from voicekiosk.audio.devices import Card, Direction, list_cards, names_card
 from voicekiosk.audio.mixer import read_controls
 from voicekiosk.audio.once import play_and_record, record
-from voicekiosk.audio.survey import Abilities, choose, names_card, survey
+from voicekiosk.audio.survey import Abilities, choose, survey
 from voicekiosk.config.load import check_file
 from voicekiosk.config.schema import Config
 from voicekiosk.doctor import access, machine, service, sound

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from voicekiosk.agent import events as agent
 from voicekiosk.agent.facts import Ending, LinkFacts
 from voicekiosk.audio import events as audio
+from voicekiosk.audio.frames import DeviceFacts
 from voicekiosk.kiosk import events as kiosk
 from voicekiosk.kiosk.captions import Captions, Line
 from voicekiosk.kiosk.machine import AnyEvent
@@ -89,6 +90,8 @@ class Chronicle:
         self._words = ""
         # What was last said of a device or of a link that cannot be had; saying it again helps nobody.
         self._said: dict[str, str] = {}
+        # What microphone and loudspeaker were last opened as.
+        self._devices: dict[str, str] = {}
         # When something that may come in crowds was last a warning.
         self._warned_s: dict[str, float] = {}
         self.turns = 0
@@ -223,23 +226,24 @@ class Chronicle:
     def _device_event(self, event: audio.AudioEvent) -> None:
         match event:
             case audio.MicrophoneOpened(stream) if stream is not None:
-                text, fields = f"microphone open: {stream.device}", {"DEVICE": stream.device.pcm_name}
-                self._say_once("microphone", "microphone", text, fields=fields)
+                self._device_opened("microphone", stream.device)
             case audio.MicrophoneLost(reason, retry_in_s):
                 self._device_lost("microphone", reason, retry_in_s)
             case audio.MicrophoneOverrun(frames):
                 text = f"capture overrun: {frames} frames lost, filled with silence"
-                self._say("microphone", text, self._warning_at_times("overrun"))
+                self._say("microphone", text, self._warning_at_times("overrun"), self._device("microphone"))
             case audio.MicrophoneSilent(seconds):
-                self._say("microphone", f"the microphone has been silent for {seconds:g} s (muted?)")
+                text = f"the microphone has been silent for {seconds:g} s (muted?)"
+                self._say("microphone", text, fields=self._device("microphone"))
             case audio.SpeakerOpened(device) if device is not None:
-                text, fields = f"loudspeaker open: {device}", {"DEVICE": device.pcm_name}
-                self._say_once("loudspeaker", "loudspeaker", text, fields=fields)
+                self._device_opened("loudspeaker", device)
             case audio.SpeakerLost(reason, retry_in_s):
                 self._device_lost("loudspeaker", reason, retry_in_s)
             case audio.SpeakerUnderrun(count):
                 text = f"playback underrun, {count} so far"
-                self._say("loudspeaker", text, self._warning_at_times("underrun"))
+                self._say(
+                    "loudspeaker", text, self._warning_at_times("underrun"), self._device("loudspeaker")
+                )
             case audio.SpeakerStarted(t_s):
                 self._say("sound", "the loudspeaker plays", t_s=t_s)
             case audio.SpeakerDrained(t_s) | audio.SpeakerFlushed(t_s):
@@ -247,10 +251,24 @@ class Chronicle:
             case _:
                 pass
 
+    def _device_opened(self, device: str, facts: DeviceFacts) -> None:
+        self._devices[device] = facts.pcm_name
+        self._say_once(device, device, f"{device} open: {facts}", fields=self._device(device))
+
     def _device_lost(self, device: str, reason: str, retry_in_s: float) -> None:
         more = f"; next attempt in {retry_in_s:g} s"
-        level = logging.WARNING
-        self._say_once(device, "device", reason, level=level, more=more, retry_in_s=retry_in_s)
+        self._say_once(
+            device,
+            "device",
+            reason,
+            level=logging.WARNING,
+            fields=self._device(device),
+            more=more,
+            retry_in_s=retry_in_s,
+        )
+
+    def _device(self, device: str) -> dict[str, str]:
+        return {"DEVICE": self._devices.get(device, "")}
 
     def _failed(self, code: str, message: str) -> None:
         """Give the journal what the vendor's support asks for."""

@@ -160,6 +160,8 @@ class Operator:
     def _press(self, *, pressed: bool) -> Outcome:
         if name_of(self._conductor.state) in (Name.STARTING, Name.STOPPING):
             raise RefusedError(f"the kiosk is {name_of(self._conductor.state)}; try again in a moment")
+        if pressed and self._conductor.state.muted:
+            raise RefusedError("muted: unmute it first (voicekiosk unmute)")
         self._conductor.edge("talk", pressed, time.monotonic())
         return self._outcome()
 
@@ -280,7 +282,7 @@ class Operator:
             open=state.microphone_open,
             live=state.microphone_live,
             device=device.pcm_name if device else self._conductor.config.audio.capture.device,
-            card="",
+            card=device.card if device else "",
             rate_hz=device.rate_hz if device else None,
             channels=device.channels if device else None,
             format=device.format if device else "",
@@ -297,7 +299,7 @@ class Operator:
         return LoudspeakerStatus(
             open=device is not None,
             device=device.pcm_name if device else self._conductor.config.audio.playback.device,
-            card="",
+            card=device.card if device else "",
             rate_hz=device.rate_hz if device else None,
             channels=device.channels if device else None,
             format=device.format if device else "",

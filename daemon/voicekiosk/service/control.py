@@ -7,7 +7,6 @@ told how much was missed, or dropped.
 
 import asyncio
 import logging
-import os
 import socket
 import stat
 import struct
@@ -31,10 +30,10 @@ from voicekiosk.service.protocol import (
     socket_path,
 )
 from voicekiosk.service.requests import (
-    PRIVILEGED,
     BadRequestError,
     Envelope,
     Request,
+    is_permitted,
     parse_envelope,
     parse_request,
 )
@@ -283,7 +282,7 @@ class ControlServer:
     async def _result(self, envelope: Envelope, client: _Client) -> object:
         if envelope.command == "subscribe":
             return self._subscribe(envelope, client)
-        if envelope.command in PRIVILEGED and client.peer.uid not in {0, os.getuid()}:
+        if not is_permitted(envelope.command, client.peer.uid):
             raise BadRequestError(
                 ErrorCode.FORBIDDEN, f"{envelope.command}: only root may do this", envelope.id
             )

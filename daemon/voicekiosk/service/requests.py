@@ -1,5 +1,7 @@
 """What one can ask of the running daemon: a type for each command, checked before anybody acts on it."""
 
+import os
+from collections.abc import Mapping
 from typing import Annotated, Final
 
 import msgspec
@@ -135,9 +137,15 @@ REQUESTS: Final[dict[str, type[Request]]] = {
     "set-key": SetKey,
 }
 
-# Only root, who can read the key's file anyway, and the daemon's own user may do these.
+# Only root may do these, who can read the key's file anyway, and at a desk whoever runs the daemon.
 # A visitor's voice is not for everybody who may press the button by hand.
 PRIVILEGED: Final = frozenset({"set-key", "hear", "hear-aloud"})
+
+
+def is_permitted(command: str, uid: int, environ: Mapping[str, str] = os.environ) -> bool:
+    """Tell whether the user `uid` may do this; the daemon's own may only where there is no systemd."""
+    return command not in PRIVILEGED or uid == 0 or (uid == os.getuid() and "NOTIFY_SOCKET" not in environ)
+
 
 _LONGEST_ID: Final = 64
 _LARGEST_ID: Final = 2**53

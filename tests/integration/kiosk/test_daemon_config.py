@@ -357,6 +357,16 @@ async def test_a_change_made_while_the_kiosk_was_down_is_on_trial_as_well(tmp_pa
 # --- the commands ------------------------------------------------------------------------------
 
 
+async def test_a_press_by_command_is_refused_while_the_kiosk_is_muted(tmp_path, service):
+    async with LiveDaemon(tmp_path, agent(service)) as kiosk:
+        await kiosk.ask("mute")
+        error = await kiosk.ask("press")
+        assert (error["code"], "unmute it first" in error["message"]) == ("refused", True)
+        assert kiosk.conductor.state.turn is Turn.NONE
+        await kiosk.ask("unmute")
+        assert (await kiosk.ask("press"))["state"] != "muted"
+
+
 async def test_the_commands_show_what_is_in_force_and_what_a_save_would_change(tmp_path, service, capsys):
     from voicekiosk.cli import main
 

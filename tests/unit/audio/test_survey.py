@@ -3,8 +3,8 @@ from types import SimpleNamespace
 import pytest
 from tests.rigs.fake_alsa import FORMATS, ALSAAudioError, Card, World
 
-from voicekiosk.audio.devices import Direction
-from voicekiosk.audio.survey import choose, names_card, survey
+from voicekiosk.audio.devices import Direction, card_name, names_card
+from voicekiosk.audio.survey import choose, survey
 from voicekiosk.config import schema
 
 
@@ -100,3 +100,8 @@ def test_a_card_that_goes_while_it_is_asked_is_a_problem_and_no_exception(world,
 
     monkeypatch.setattr("tests.rigs.fake_alsa.Handle.getrates", gone)
     assert "No such device" in survey(alsa=world.alsa(), sysfs=sysfs)[1].abilities[0].problem
+
+
+def test_a_card_s_name_is_the_maker_s_and_an_alias_has_none(sysfs):
+    assert card_name("hw:CARD=Headset,DEV=0", sysfs) == "Headset"
+    assert card_name("default", sysfs) == ""

@@ -8,6 +8,8 @@ import pytest
 from voicekiosk.agent import events as agent
 from voicekiosk.agent.facts import LinkFacts, LinkState
 from voicekiosk.audio import events as audio
+from voicekiosk.audio.devices import Direction
+from voicekiosk.audio.frames import DeviceFacts
 from voicekiosk.kiosk import events as kiosk
 from voicekiosk.kiosk.chronicle import Chronicle
 from voicekiosk.kiosk.events import Fault
@@ -114,6 +116,17 @@ def test_the_same_loss_of_a_device_is_news_once_until_it_is_back(caplog):
     levels = [r.levelno for r in caplog.records if "next attempt" in r.getMessage()]
     assert warnings[0] == "no such card; next attempt in 1 s"
     assert levels == [logging.WARNING, logging.DEBUG, logging.WARNING, logging.WARNING]
+
+
+def test_what_happens_to_a_device_names_it_in_a_field_of_its_own(caplog):
+    scene = Scene()
+    device = DeviceFacts(Direction.PLAYBACK, "hw:CARD=Fake", "auto", 48000, 1, "S16_LE", 960, 1920)
+    scene.tell(kiosk.Started(), audio.SpeakerOpened(device), audio.SpeakerUnderrun(1))
+    scene.tell(audio.SpeakerLost("unplugged", 1.0))
+    lines = {record.getMessage(): record.fields.get("DEVICE") for record in caplog.records}
+    opened, underrun = f"loudspeaker open: {device}", "playback underrun, 1 so far"
+    for said in (opened, underrun, "unplugged; next attempt in 1 s"):
+        assert lines[said] == "hw:CARD=Fake"
 
 
 def test_what_people_say_goes_to_those_who_watch_and_not_to_the_journal(caplog):

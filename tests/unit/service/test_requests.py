@@ -1,4 +1,5 @@
 import json
+import os
 import typing
 
 import pytest
@@ -15,6 +16,7 @@ from voicekiosk.service.requests import (
     Say,
     SetKey,
     Volume,
+    is_permitted,
     parse_envelope,
     parse_request,
 )
@@ -25,6 +27,19 @@ def parse(command, args=None, **more):
     if args is not None:
         message["args"] = args
     return parse_request(parse_envelope(json.dumps(message).encode()))
+
+
+@pytest.mark.parametrize("command", ["set-key", "hear", "hear-aloud"])
+def test_only_root_and_at_a_desk_whoever_runs_the_daemon_may_do_what_is_not_for_everybody(
+    command, monkeypatch
+):
+    monkeypatch.setattr(os, "getuid", lambda: 999)
+    service = {"NOTIFY_SOCKET": "/run/systemd/notify"}
+    assert is_permitted(command, 0, service)
+    assert is_permitted(command, 999, {})
+    assert not is_permitted(command, 999, service)
+    assert not is_permitted(command, 1000, {})
+    assert is_permitted("press", 1000, service)
 
 
 def refusal(line):
