@@ -30,16 +30,29 @@ def run(*command: str | Path, **more: object) -> subprocess.CompletedProcess[str
     )  # type: ignore[call-overload, no-any-return]
 
 
-def needs(program: str) -> str:
-    found = shutil.which(program)
+def needs(*programs: str) -> str:
+    """Return the first of these programs that is here."""
+    found = next(filter(None, map(shutil.which, programs)), None)
     if found is None:
-        pytest.skip(f"{program} is not installed")
+        missing = f"{programs[0]} is not installed; scripts/setup --dev does that"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(missing)
     return found
 
 
 def vim(file: Path, *commands: str) -> None:
     options = [option for command in commands for option in ("-c", command)]
-    done = run(needs("vim"), "-u", "NONE", "-N", "-es", *options, "-c", "wq", file, stdin=subprocess.DEVNULL)
+    done = run(
+        needs("vim", "vim.tiny"),
+        "-u",
+        "NONE",
+        "-N",
+        "-es",
+        *options,
+        "-c",
+        "wq",
+        file,
+        stdin=subprocess.DEVNULL,
+    )
     assert done.returncode == 0, f"{done.stderr}{done.stdout}{done}"
 
 

@@ -106,10 +106,11 @@ def service_user() -> tuple[str, set[str]]:
     return user.pw_name, groups
 
 
-def find_nodes(dev: Path = Path("/dev")) -> list[Node]:
-    """Return the device files of sound cards and GPIO chips."""
+def find_nodes(dev: Path = Path("/dev"), *, gpio_wanted: bool = True) -> list[Node]:
+    """Return the device files of sound cards, and of GPIO chips where the kiosk has something to do there."""
     nodes = []
-    for path in [*dev.glob("snd/pcm*"), *dev.glob("snd/control*"), *dev.glob("gpiochip*")]:
+    gpio = dev.glob("gpiochip*") if gpio_wanted else ()
+    for path in [*dev.glob("snd/pcm*"), *dev.glob("snd/control*"), *gpio]:
         with suppress(OSError):
             facts = path.stat()
             nodes.append(Node(str(path), facts.st_mode, _user(facts.st_uid), _group(facts.st_gid)))

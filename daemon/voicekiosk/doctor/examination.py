@@ -99,8 +99,9 @@ def _survive(part: Callable[[Case], Iterator[Verdict]], case: Case) -> Iterator[
 
 def _access(case: Case) -> Iterator[Verdict]:
     user, groups = access.service_user()
-    yield access.judge_groups(user, groups, gpio_wanted=case.config.panel.driver == "gpio")
-    yield access.judge_nodes(access.find_nodes(), user, groups)
+    gpio_wanted = case.config.panel.driver == "gpio"
+    yield access.judge_groups(user, groups, gpio_wanted=gpio_wanted)
+    yield access.judge_nodes(access.find_nodes(gpio_wanted=gpio_wanted), user, groups)
     used = set()
     audio = case.config.audio
     for settings, direction in ((audio.capture, Direction.CAPTURE), (audio.playback, Direction.PLAYBACK)):
@@ -137,7 +138,9 @@ def _sound(case: Case) -> Iterator[Verdict]:
     if not there:
         return
     if not case.devices_free:
-        yield skipped("microphone level", "somebody is using the kiosk: voicekiosk level, or try again later")
+        warm = audio.capture.warm and case.daemon is not None and case.daemon["state"] == "idle"
+        why = "the kiosk keeps the microphone open (audio.capture.warm)" if warm else "the kiosk is in use"
+        yield skipped("microphone level", f"{why}: voicekiosk level shows it as it is")
         return
     try:
         rate_hz, block = record(audio.capture, LISTEN_S)

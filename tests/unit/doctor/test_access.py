@@ -1,6 +1,16 @@
+from pathlib import Path
+
 import pytest
 
-from voicekiosk.doctor.access import Holder, Node, find_holders, judge_groups, judge_holders, judge_nodes
+from voicekiosk.doctor.access import (
+    Holder,
+    Node,
+    find_holders,
+    find_nodes,
+    judge_groups,
+    judge_holders,
+    judge_nodes,
+)
 from voicekiosk.doctor.verdict import Level
 
 CARD = {"pcmC1D0c", "pcmC1D0p"}
@@ -69,3 +79,11 @@ def test_finds_the_process_behind_the_thread_that_opened_a_card(tmp_path):
         (tmp_path / pid / "status").write_text(text)
     (tmp_path / "4700" / "comm").write_text("pulseaudio\n")
     assert find_holders(tmp_path) == [Holder("pcmC1D0c", 4700, "pulseaudio")]
+
+
+def test_gpio_chips_are_looked_at_only_where_the_panel_uses_them(tmp_path):
+    (tmp_path / "snd").mkdir()
+    for name in ("snd/pcmC0D0c", "gpiochip0"):
+        (tmp_path / name).touch()
+    assert {Path(node.path).name for node in find_nodes(tmp_path)} == {"pcmC0D0c", "gpiochip0"}
+    assert [Path(node.path).name for node in find_nodes(tmp_path, gpio_wanted=False)] == ["pcmC0D0c"]
