@@ -26,6 +26,8 @@ TOLERANCE = 1
 ANCHOR = 192
 """Samples that are looked up together (8 ms at 24 kHz): enough to be found in one place only."""
 STRIDE = 960
+BLOCK, STEP = 8192, 6144
+"""Samples of a record that are transformed together, and how far the next ones begin after that."""
 SHORTEST_RUN = 48
 """Shorter agreement (2 ms) is chance."""
 
@@ -163,6 +165,7 @@ class _Places:
     def __init__(self, record: Samples) -> None:
         self._record = record
         self._energy: dict[int, NDArray[np.float64]] = {}
+        self._spectra: NDArray[np.complex128] | None = None
 
     def of(self, reference: Samples, pieces: Iterable[tuple[int, int]], known: set[int]) -> set[int]:
         """Return `known` and each shift at which one of `pieces` of the reference stands in the record."""
@@ -177,12 +180,25 @@ class _Places:
                 continue
             if any(_agree(piece, self._record, first + shift) for shift in shifts):
                 continue
-            distance = self._moving_energy(len(piece)) - 2 * _cross(piece, self._record)
+            distance = self._moving_energy(len(piece)) - 2 * self._cross(piece)
             distance += float(np.square(piece.astype(np.float64)).sum())
             # Half a unit for each sample: the transform's rounding, far below one LSB.
             near = np.flatnonzero(distance <= len(piece) * (TOLERANCE**2 + 0.5))
             shifts.update(int(place) - first for place in near if _agree(piece, self._record, int(place)))
         return shifts
+
+    def _cross(self, piece: Samples) -> NDArray[np.float64]:
+        """Return what `_cross` does, in blocks: the record is transformed once."""
+        if len(piece) > BLOCK - STEP + 1:
+            return _cross(piece, self._record)
+        if self._spectra is None:
+            padded = np.zeros(-(-len(self._record) // STEP) * STEP + BLOCK - STEP)
+            padded[: len(self._record)] = self._record
+            windows = np.lib.stride_tricks.sliding_window_view(padded, BLOCK)[::STEP]
+            self._spectra = np.fft.rfft(windows)
+        spectra = self._spectra * np.conj(np.fft.rfft(piece.astype(np.float64), BLOCK))
+        result: NDArray[np.float64] = np.fft.irfft(spectra, BLOCK)[:, :STEP].ravel()
+        return result[: len(self._record) - len(piece) + 1]
 
     def _moving_energy(self, length: int) -> NDArray[np.float64]:
         if length not in self._energy:

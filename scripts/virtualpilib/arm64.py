@@ -48,7 +48,14 @@ exec chroot "$1" /usr/bin/env -i PATH=$path HOME=/root LC_ALL=C.UTF-8 OPENBLAS_N
 def arm64(arguments: list[str]) -> int:
     """Install, import everything, run the unit tests (or what `arguments` name); 0 when all is well."""
     need_root()
-    need({QEMU: "qemu-user-static", "mmdebstrap": "mmdebstrap", "unshare": "util-linux"})
+    need(
+        {
+            QEMU: "qemu-user-static",
+            "arch-test": "arch-test",
+            "mmdebstrap": "mmdebstrap",
+            "unshare": "util-linux",
+        }
+    )
     _emulate()
     locks = [PROJECT / name for name in ("requirements-build.lock", "requirements-dev.lock")]
     base = cached("debian-arm64", fingerprint(*PACKAGES), _make_base)
