@@ -28,12 +28,18 @@ def run(args: argparse.Namespace) -> int:
     """Store the key and hand it over. Exit code 4: stored, but the running daemon did not take it."""
     from pathlib import Path
 
-    from voicekiosk.errors import KioskError, NotRunningError
+    from voicekiosk.errors import ConfigError, KioskError, NotRunningError
     from voicekiosk.service.client import ControlClient
-    from voicekiosk.service.credential import KEY_FILE, check_key, write_key
+    from voicekiosk.service.credential import KEY_FILE, check_key, encrypted_file, write_key
     from voicekiosk.service.render import json_text
 
     path = Path(args.file) if args.file else KEY_FILE
+    if not args.file and (encrypted := encrypted_file(_unit())):
+        raise ConfigError(
+            f"the service reads its key from {encrypted}, which is encrypted (LoadCredentialEncrypted); "
+            f"{path} would be of no use. Make that one anew: systemd-ask-password -n | "
+            f"sudo systemd-creds encrypt --name=api-key - {encrypted}; then: sudo systemctl restart voicekiosk"
+        )
     key = check_key(_read())
     write_key(key, path)
     try:
@@ -49,6 +55,23 @@ def run(args: argparse.Namespace) -> int:
     else:
         print(text)
     return 0
+
+
+def _unit() -> str:
+    """Return the service's unit with what was added to it; empty where there is no systemd."""
+    import subprocess
+
+    try:
+        done = subprocess.run(
+            ["systemctl", "cat", "voicekiosk.service"],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout
 
 
 def _read() -> str:

@@ -125,6 +125,18 @@ def write_key(key: str, path: Path = KEY_FILE) -> None:
         raise KioskError(f"{path}: {error.strerror}; the key before stays in force") from error
 
 
+def encrypted_file(unit: str) -> str:
+    """Return the encrypted file that a unit (from `systemctl cat`) has the key from; empty if none."""
+    file = ""
+    for line in unit.splitlines():
+        name, _, value = line.partition("=")
+        credential, _, path = value.strip().partition(":")
+        if name.strip() == "LoadCredentialEncrypted" and credential in ("", CREDENTIAL_NAME):
+            # An empty list takes back what was said before.
+            file = path
+    return file
+
+
 def _checked(text: str, source: Source) -> Credential:
     try:
         key = check_key(text)

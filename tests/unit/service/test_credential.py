@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicekiosk.errors import ConfigError, KioskError
-from voicekiosk.service.credential import Source, check_key, key_from_control, read_key, write_key
+from voicekiosk.service.credential import (
+    Source,
+    check_key,
+    encrypted_file,
+    key_from_control,
+    read_key,
+    write_key,
+)
 from voicekiosk.service.redact import REDACTOR
 
 KEY = "0123456789abcdef0123456789abcdef"
@@ -166,3 +173,23 @@ def test_not_being_root_is_said_with_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.mkstemp", refuse)
     with pytest.raises(KioskError, match="sudo"):
         write_key(KEY, tmp_path / "api-key")
+
+
+SHIPPED = "[Service]\nLoadCredential=api-key:/etc/voicekiosk/api-key\nSetCredential=api-key:none\n"
+ADDED = (
+    "# drop-in\n[Service]\nLoadCredential=\nLoadCredentialEncrypted=api-key:/etc/voicekiosk/api-key.cred\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("unit", "file"),
+    [
+        ("", ""),
+        (SHIPPED, ""),
+        (SHIPPED + ADDED, "/etc/voicekiosk/api-key.cred"),
+        (SHIPPED + ADDED + "LoadCredentialEncrypted=\n", ""),
+        (SHIPPED + "LoadCredentialEncrypted=other:/etc/other.cred\n", ""),
+    ],
+)
+def test_where_the_unit_reads_an_encrypted_key_is_known(unit, file):
+    assert encrypted_file(unit) == file
