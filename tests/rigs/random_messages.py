@@ -1,6 +1,7 @@
 """Random client messages, from nearly right to nonsense; the same seed gives the same messages."""
 
 import base64
+import copy
 import json
 import random
 import string
@@ -26,11 +27,77 @@ GARBLED = ("", "{", "null", "5", '"x"', "[]", '{"type":', "\ud800", "{" * 5000, 
            '{"type":"input.audio","audio":"AAAA"' , "\u0000", '{"n":' + "9" * 4000 + "}")  # fmt: skip
 
 
+DETECTION = {"type": "server_vad", "vad_threshold": 0.5, "min_silence": 100, "max_silence": 200, "interruption_delay": 0,
+             "interrupt_response": True, "uninterruptible_turns": ["greeting"]}  # fmt: skip
+VALID: tuple[dict[str, Any], ...] = (
+    {"type": "session.update", "session": {
+        "system_prompt": "p", "greeting": "Hello",
+        "input": {"type": "audio", "format": {"encoding": "audio/pcm", "sample_rate": 24000}, "keyterms": ["a"],
+                  "transcription_mode": "balanced", "transcription_prompt": "p", "language_codes": ["en"],
+                  "voice_focus": "near-field", "voice_focus_threshold": 0.5, "continuous_partials": True,
+                  "turn_detection": DETECTION},
+        "output": {"type": "audio", "voice": "alba", "format": {"encoding": "audio/pcmu"}, "volume": 50},
+        "tools": [{"type": "function", "name": "slow", "description": "d", "execution_mode": "hold",
+                   "timeout_seconds": 20, "parameters": {"type": "object", "properties": {"a": {}}, "required": []}}],
+        "webhook": {"url": "https://example.org", "events": ["x"], "secret": "s"}}},
+    {"type": "session.update", "session": {"input": {"keyterms": ["b"], "turn_detection": DETECTION}}},
+    {"type": "session.update", "session": {"system_prompt": "q", "output": {"volume": 70}, "tools": []}},
+    {"type": "session.update", "session": {"agent_id": "agent_1"}},
+    {"type": "session.resume", "session_id": "sess_1"},
+    {"type": "input.audio", "audio": "AAAA"},
+    {"type": "tool.result", "call_id": "call_1", "result": "{}", "is_error": False},
+    {"type": "reply.create", "instructions": "Say it."},
+    {"type": "conversation.message", "role": "user", "content": "x"},
+    {"type": "reply.cancel", "reply_id": "resp_1"},
+)  # fmt: skip
+WRONG = (None, None, True, 0, -1, 2**63, 0.5, "", "x", [], [None], [5], {}, {"x": None})
+
+
 class Messages:
-    """A source of random messages."""
+    """A source of random messages. It echoes the ids that it is told of."""
 
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
+        self.calls: list[str] = ["call_1"]
+        """Ids of calls that the service made, the newest ones."""
+        self.sessions: list[str] = ["sess_1"]
+        """Ids of sessions that were ready, the newest ones."""
+
+    def learn(self, event: dict[str, Any]) -> None:
+        """Take note of the ids in what the service sent."""
+        if event.get("type") == "tool.call":
+            self.calls = [*self.calls[-9:], event["call_id"]]
+        elif event.get("type") == "session.ready":
+            self.sessions = [*self.sessions[-9:], event["session_id"]]
+
+    def resume(self) -> str:
+        """Return a resume of a session that there was."""
+        return json.dumps({"type": "session.resume", "session_id": self.rng.choice(self.sessions)})
+
+    def mutated(self) -> dict[str, Any]:
+        """Return a valid message in which up to two known fields are null, of a wrong type, missing or astray."""
+        rng = self.rng
+        message = copy.deepcopy(rng.choice(VALID))
+        for _ in range(rng.choice((0, 1, 1, 2))):
+            where: Any = message
+            while True:
+                keys = list(where) if isinstance(where, dict) else list(range(len(where)))
+                if not keys:
+                    break
+                key = rng.choice(keys)
+                if isinstance(where[key], (dict, list)) and rng.random() < 0.8:
+                    where = where[key]
+                    continue
+                if isinstance(where, dict) and rng.random() < 0.15:
+                    where[rng.choice(KEYS)] = where.pop(key)
+                else:
+                    where[key] = copy.deepcopy(rng.choice(WRONG))
+                break
+        if message.get("call_id") == "call_1":
+            message["call_id"] = rng.choice(self.calls)
+        if message.get("session_id") == "sess_1":
+            message["session_id"] = rng.choice(self.sessions)
+        return message
 
     def message(self) -> str | bytes:
         """Return a text or binary message."""
@@ -39,9 +106,11 @@ class Messages:
             return self.rng.randbytes(self.rng.randrange(200))
         if kind < 0.08:
             return self.rng.choice(GARBLED).encode("utf-8", "replace").decode()
-        if kind < 0.45:
+        if kind < 0.35:
             return json.dumps({"type": "input.audio", "audio": self._audio()})
-        if kind < 0.75:
+        if kind < 0.65:
+            return json.dumps(self.mutated())
+        if kind < 0.85:
             return json.dumps(self._likely())
         return json.dumps(self._value(0, {"type": self.rng.choice(TYPES)}))
 
@@ -59,11 +128,14 @@ class Messages:
             case "session.update":
                 return {"type": "session.update", "session": self._session()}
             case "session.resume":
-                return {"type": "session.resume", "session_id": "sess_" + "0" * 32}
+                return {
+                    "type": "session.resume",
+                    "session_id": rng.choice((*self.sessions, "sess_" + "0" * 32)),
+                }
             case "session.end" if rng.random() < 0.3:
                 return {"type": "session.end"}
             case "tool.result":
-                call_id = "".join(rng.choices(string.hexdigits, k=16))
+                call_id = rng.choice((*self.calls, "".join(rng.choices(string.hexdigits, k=16))))
                 return {"type": "tool.result", "call_id": call_id, "result": rng.choice(("{}", "no", "1"))}
             case "reply.create":
                 return {"type": "reply.create", "instructions": rng.choice(WORDS)}
