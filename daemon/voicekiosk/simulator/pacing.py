@@ -46,7 +46,7 @@ class RateLimit:
 
     def take(self, samples: int, now_s: float, late_s: float = 0.0) -> int:
         """Return how many of the samples are accepted; `late_s` is how long they may have waited here."""
-        passed_s = 0.0 if self._last_s is None else max(0.0, now_s - self._last_s)
+        passed_s = late_s if self._last_s is None else max(0.0, now_s - self._last_s)
         self._last_s = now_s
         most = self._allowance + late_s * RATE_HZ
         self._credit = min(most, self._credit + passed_s * RATE_HZ)

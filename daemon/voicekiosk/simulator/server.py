@@ -81,6 +81,7 @@ class Simulator:
         self._start_s = 0.0
         self._heartbeat: asyncio.TimerHandle | None = None
         self._heartbeat_due_s = 0.0
+        self._last_late_s = 0.0
         self._flush_due_s = 0.0
         self._waiters: list[asyncio.Future[None]] = []
         self._adopt(loaded)
@@ -267,7 +268,8 @@ class Simulator:
         if self._heartbeat is None:
             return 0.0
         late_s = asyncio.get_running_loop().time() - self._heartbeat_due_s
-        return max(0.0, late_s) * self.settings.speed
+        # What came while this process was busy is read after the beat that was late for it.
+        return max(late_s, self._last_late_s, 0.0) * self.settings.speed
 
     def register(self, link: Connection) -> tuple[int, Record]:
         """Give a connection its number and record."""
@@ -347,8 +349,10 @@ class Simulator:
         loop = asyncio.get_running_loop()
         now = loop.time()
         if not any(link.live for link in self.links):
-            self._heartbeat = None
+            self._heartbeat, self._last_late_s = None, 0.0
             return
+        if self._heartbeat is not None:
+            self._last_late_s = now - self._heartbeat_due_s
         if now >= self._flush_due_s:
             self._flush_due_s = now + FLUSH_S
             for link in self.links:

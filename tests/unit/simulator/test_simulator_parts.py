@@ -271,6 +271,7 @@ def test_what_waited_in_a_dead_link_may_come_at_once():
     assert limit.take(24000, 0.0) == 24000
     assert limit.take(24000 * 10, 10.0, late_s=10.0) == 24000 * 10
     assert limit.take(24000 * 10, 10.1) < 24000
+    assert RateLimit(1.5).take(24000 * 5, 20.0, late_s=4.0) == 24000 * 5
 
 
 def test_lateness_after_an_outage_is_its_length_and_wears_off():
