@@ -38,7 +38,8 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(
             f"the service reads its key from {encrypted}, which is encrypted (LoadCredentialEncrypted); "
             f"{path} would be of no use. Make that one anew: systemd-ask-password -n | "
-            f"sudo systemd-creds encrypt --name=api-key - {encrypted}; then: sudo systemctl restart voicekiosk"
+            f"sudo systemd-creds encrypt --name=api-key - {encrypted}; "
+            "then: sudo systemctl restart voicekiosk"
         )
     key = check_key(_read())
     write_key(key, path)
