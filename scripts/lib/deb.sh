@@ -108,6 +108,8 @@ END
     install -D -m 0644 systemd/voicekiosk.service "$tree/usr/lib/systemd/system/voicekiosk.service"
     install -D -m 0644 systemd/voicekiosk-tool.socket "$tree/usr/lib/systemd/system/voicekiosk-tool.socket"
     install -D -m 0644 systemd/voicekiosk-tool@.service "$tree/usr/lib/systemd/system/voicekiosk-tool@.service"
+    install -D -m 0644 systemd/voicekiosk-unit.socket "$tree/usr/lib/systemd/system/voicekiosk-unit.socket"
+    install -D -m 0644 systemd/voicekiosk-unit@.service "$tree/usr/lib/systemd/system/voicekiosk-unit@.service"
     install -D -m 0644 systemd/voicekiosk.sysusers "$tree/usr/lib/sysusers.d/voicekiosk.conf"
     install -D -m 0644 systemd/voicekiosk.tmpfiles "$tree/usr/lib/tmpfiles.d/voicekiosk.conf"
     install -D -m 0644 systemd/60-voicekiosk-gpio.rules "$tree/usr/lib/udev/rules.d/60-voicekiosk-gpio.rules"

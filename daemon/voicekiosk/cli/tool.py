@@ -27,6 +27,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--connection", action="store_true", help="answer one call of the daemon on standard input"
     )
+    parser.add_argument("--units", action="store_true", help="with --connection: start units, run no command")
     parser.set_defaults(run=run)
 
 
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
 
         with socket.socket(fileno=os.dup(0)) as connection:
             connection.setblocking(False)
-            asyncio.run(serve(connection, args.config))
+            asyncio.run(serve(connection, args.config, units=args.units))
         return 0
     if not args.name:
         raise ConfigError("which tool? voicekiosk tool NAME 'ARGUMENTS AS JSON'")

@@ -18,7 +18,7 @@ import msgspec
 from voicekiosk.agent.events import ToolCalled
 from voicekiosk.config.schema import Config
 from voicekiosk.kiosk.events import CancelTools, RefuseTool, RunTool, ToolFinished, ToolWanted, Work
-from voicekiosk.tools.outcome import SOCKET_VARIABLE, Entry, ToolError, as_json
+from voicekiosk.tools.outcome import SOCKET_VARIABLE, UNIT_SOCKET_VARIABLE, Entry, ToolError, as_json
 
 if TYPE_CHECKING:
     from voicekiosk.tools.builtin import Host
@@ -69,7 +69,7 @@ class Workshop:
         self._host = host
         self._agent = agent
         self._dispatch = dispatch
-        self._socket = environment.get(SOCKET_VARIABLE, "")
+        self._sockets = environment.get(SOCKET_VARIABLE, ""), environment.get(UNIT_SOCKET_VARIABLE, "")
         self._catalog: Catalog | None = None
         self._calls: dict[str, _Call] = {}
         self._running = asyncio.Semaphore(MOST_RUNNING)
@@ -82,7 +82,7 @@ class Workshop:
         # What runs tools is read only where there are any.
         from voicekiosk.tools.catalog import catalog  # noqa: PLC0415
 
-        self._catalog = catalog(config.tools, self._host, self._socket)
+        self._catalog = catalog(config.tools, self._host, *self._sockets)
         for problem in self._catalog.problems:
             logger.error("%s", problem)
         return msgspec.structs.replace(config, tools=self._catalog.tools)

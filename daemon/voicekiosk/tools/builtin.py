@@ -10,6 +10,7 @@ import msgspec
 from voicekiosk.config.schema import Tool
 from voicekiosk.tools.command import run_command
 from voicekiosk.tools.http import get
+from voicekiosk.tools.isolated import run_isolated
 from voicekiosk.tools.outcome import Entry, Run, ToolError
 
 
@@ -44,6 +45,14 @@ class _Kind:
     parameters: dict[str, Any]
 
 
+async def start_unit(tool: Tool, unit: str) -> str:
+    """Start a systemd unit that the tool lists, with the rights of this process. Raises `ToolError`."""
+    if unit not in tool.units:
+        raise ToolError(f"{unit[:64]} is none of the units that {tool.name} may start")
+    await run_command(("systemctl", "--no-ask-password", "start", "--", unit), {}, tool.name)
+    return f"{unit} was started."
+
+
 def _object(**properties: dict[str, Any]) -> dict[str, Any]:
     return {
         "type": "object",
@@ -76,8 +85,8 @@ KINDS = {
 }
 
 
-def entry(tool: Tool, host: Host) -> Entry:
-    """Return the built-in tool that `tool` asks for, complete."""
+def entry(tool: Tool, host: Host, unit_socket: str = "") -> Entry:
+    """Return the built-in tool that `tool` asks for, complete; units start behind `unit_socket`, if any."""
     kind = KINDS[tool.builtin]
     schema = tool.parameters or kind.parameters
     if tool.builtin == "unit":
@@ -87,10 +96,10 @@ def entry(tool: Tool, host: Host) -> Entry:
     complete = msgspec.structs.replace(
         tool, description=tool.description or kind.description, parameters=schema
     )
-    return Entry(complete, _run(tool, host))
+    return Entry(complete, _run(tool, host, unit_socket))
 
 
-def _run(tool: Tool, host: Host) -> Run:
+def _run(tool: Tool, host: Host, unit_socket: str) -> Run:
     async def clock(_: dict[str, Any]) -> object:
         now = dt.datetime.now().astimezone()
         return {
@@ -126,9 +135,9 @@ def _run(tool: Tool, host: Host) -> Run:
         return f"It was switched on for {tool.pulse_s:g} s."
 
     async def unit(arguments: dict[str, Any]) -> object:
-        name = arguments["unit"]
-        await run_command(("systemctl", "--no-ask-password", "start", "--", name), {}, tool.name)
-        return f"{name} was started."
+        if unit_socket:
+            return await run_isolated(unit_socket, arguments, tool.name)
+        return await start_unit(tool, arguments["unit"])
 
     async def http(arguments: dict[str, Any]) -> object:
         return await get(tool.url, arguments)

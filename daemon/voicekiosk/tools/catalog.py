@@ -44,13 +44,16 @@ class Catalog:
         return entry
 
 
-def catalog(tools: Iterable[Tool], host: Host, socket: str = "") -> Catalog:
-    """Make the tools of a configuration ready; commands run behind `socket`, or as children without one."""
+def catalog(tools: Iterable[Tool], host: Host, socket: str = "", unit_socket: str = "") -> Catalog:
+    """Make the tools of a configuration ready.
+
+    Commands run behind `socket` and units start behind `unit_socket`; without one, as children.
+    """
     entries: dict[str, Entry] = {}
     problems: list[str] = []
     for tool in tools:
         try:
-            entries[tool.name] = _entry(tool, host, socket)
+            entries[tool.name] = _entry(tool, host, socket, unit_socket)
         except ToolError as error:
             problems.append(f"the tool {tool.name} cannot be offered: {error}")
         except Exception as error:
@@ -60,9 +63,9 @@ def catalog(tools: Iterable[Tool], host: Host, socket: str = "") -> Catalog:
     return Catalog(entries, tuple(problems))
 
 
-def _entry(tool: Tool, host: Host, socket: str) -> Entry:
+def _entry(tool: Tool, host: Host, socket: str, unit_socket: str) -> Entry:
     if tool.builtin:
-        return builtin.entry(tool, host)
+        return builtin.entry(tool, host, unit_socket)
     if tool.python:
         function = functions.load_function(tool.python)
         complete = msgspec.structs.replace(

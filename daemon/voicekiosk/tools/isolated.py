@@ -3,10 +3,14 @@
 A child of the daemon could read what the daemon can, the API key too. Behind the socket the program
 has a user, a cgroup and limits of its own and no credential. Only the name of the tool and its arguments
 cross the socket: what is run stands in the configuration file, which the instance reads itself.
+
+Starting a unit goes the same way to `voicekiosk-unit@.service`, which is root, as systemd starts units for
+nobody else; all that the daemon can ask there is for one that the file lists.
 """
 
 import asyncio
 import contextlib
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -38,7 +42,7 @@ async def run_isolated(socket: str, arguments: dict[str, Any], name: str) -> obj
         reader, writer = await asyncio.open_unix_connection(socket, limit=MAX_REPLY_BYTES)
     except OSError as error:
         raise ToolError(
-            f"this tool cannot be started now ({error.strerror}; is voicekiosk-tool.socket running?)"
+            f"this tool cannot be started now ({error.strerror}; is {Path(socket).name} running?)"
         ) from None
     try:
         writer.write(asked)

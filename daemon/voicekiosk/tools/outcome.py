@@ -15,6 +15,9 @@ MAX_RESULT_BYTES = 16 * 1024
 SOCKET_VARIABLE = "VOICEKIOSK_TOOL_SOCKET"
 """Environment variable with the socket behind which commands run as another user; see `isolated`."""
 
+UNIT_SOCKET_VARIABLE = "VOICEKIOSK_UNIT_SOCKET"
+"""Environment variable with the socket behind which root starts units; see `voicekiosk-unit@.service`."""
+
 Run = Callable[[dict[str, Any]], Awaitable[object]]
 
 

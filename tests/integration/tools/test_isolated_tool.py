@@ -30,11 +30,15 @@ parameters = {{ type = "object", properties = {{ n = {{ type = "integer" }} }} }
 [[tools]]
 name = "clock"
 builtin = "clock"
+[[tools]]
+name = "lights"
+builtin = "unit"
+units = ["lights.service"]
 """
 
 
 @asynccontextmanager
-async def behind(tmp_path, text=CONFIG):
+async def behind(tmp_path, text=CONFIG, *options):
     """A socket that starts an instance for each connection, in a process of its own like systemd does."""
     file = tmp_path / "config.toml"
     file.write_text(text.format(mark=tmp_path / "mark"))
@@ -45,7 +49,16 @@ async def behind(tmp_path, text=CONFIG):
         loop = asyncio.get_running_loop()
         while True:
             connection, _ = await loop.sock_accept(listening)
-            command = [sys.executable, "-m", "voicekiosk", "tool", "--connection", "--config", str(file)]
+            command = [
+                sys.executable,
+                "-m",
+                "voicekiosk",
+                "tool",
+                "--connection",
+                *options,
+                "--config",
+                str(file),
+            ]
             started.append(await asyncio.create_subprocess_exec(*command, stdin=connection))
             connection.close()
 
@@ -89,6 +102,21 @@ async def test_only_commands_of_the_file_can_be_run_and_only_with_fitting_argume
             await run(path, {"n": "x"}, "user")
 
 
+async def test_the_instance_that_starts_units_starts_those_of_the_file_and_runs_no_command(tmp_path):
+    async with behind(tmp_path, CONFIG, "--units") as (path, _):
+        for name, unit, says in (
+            ("lights", "ssh.service", "none of the units"),
+            ("lights", "lights.service --root=/", "none of the units"),
+            ("echo", "lights.service", "there is no unit called echo"),
+            # No systemd is running here, or it has no such unit.
+            ("lights", "lights.service", "ended with status|not installed"),
+        ):
+            with pytest.raises(ToolError, match=says):
+                await run(path, {"unit": unit}, name)
+        with pytest.raises(ToolError, match="none of the units"):
+            await run(path, {}, "lights")
+
+
 async def test_when_the_daemon_goes_away_the_tool_ends(tmp_path):
     async with behind(tmp_path) as (path, started):
         task = asyncio.create_task(run(path, {}, "slow"))
@@ -110,7 +138,7 @@ async def test_a_configuration_that_cannot_be_used_is_said(tmp_path):
 
 async def test_a_socket_that_nobody_serves_is_said(tmp_path):
     with pytest.raises(ToolError, match=r"is voicekiosk-tool\.socket running"):
-        await run(str(tmp_path / "nothing.sock"), {}, "echo")
+        await run(str(tmp_path / "voicekiosk-tool.socket"), {}, "echo")
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,30 @@ def test_only_allowed_units_are_in_the_schema(host):
     assert entry.tool.parameters["properties"]["unit"]["enum"] == ["a.service", "b.service"]
 
 
+async def test_a_unit_is_started_by_root_where_there_is_its_socket_and_as_a_child_else(host, monkeypatch):
+    asked = []
+
+    async def isolated(socket, arguments, name):
+        asked.append((socket, arguments, name))
+        return "there"
+
+    async def command(words, arguments, name):
+        asked.append(words)
+
+    monkeypatch.setattr(builtin, "run_isolated", isolated)
+    monkeypatch.setattr(builtin, "run_command", command)
+    tool = Tool(name="lights", builtin="unit", units=("a.service",))
+    behind = catalog([tool], host, "", "/run/unit.socket").entries["lights"]
+    assert await behind.run({"unit": "a.service"}) == "there"
+    assert await builtin.entry(tool, host).run({"unit": "a.service"}) == "a.service was started."
+    assert asked == [
+        ("/run/unit.socket", {"unit": "a.service"}, "lights"),
+        ("systemctl", "--no-ask-password", "start", "--", "a.service"),
+    ]
+    with pytest.raises(ToolError, match="none of the units"):
+        await builtin.start_unit(tool, "b.service")
+
+
 def test_a_catalog_finds_tools_and_says_what_is_wrong_with_a_call(host):
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
     it = catalog([Tool(name="count", command=("true",), parameters=schema)], host)
