@@ -29,11 +29,14 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Check the file, print every problem, and return 0 if it can be used, else 2."""
     from voicekiosk.config import load
+    from voicekiosk.tools import functions
 
     if args.file == "-":
-        config, problems = load.check_bytes(sys.stdin.buffer.read(load.MAX_BYTES + 1), "<stdin>")
+        config, problems = load.check_bytes(
+            sys.stdin.buffer.read(load.MAX_BYTES + 1), "<stdin>", functions.findings
+        )
     else:
-        config, problems = load.check_file(Path(args.file))
+        config, problems = load.check_file(Path(args.file), functions.findings)
     name = "<stdin>" if args.file == "-" else args.file
     if args.json:
         import json

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import stat
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -24,13 +25,19 @@ def load(path: pathlib.Path) -> Config:
     return config
 
 
-def check_file(path: pathlib.Path) -> tuple[Config | None, list[Problem]]:
-    """Return the configuration in `path` (None if it cannot be used) and its problems, by line."""
+Rule = Callable[[Config], Iterable[Finding]]
+
+
+def check_file(path: pathlib.Path, *also: Rule) -> tuple[Config | None, list[Problem]]:
+    """Return the configuration in `path` (None if it cannot be used) and its problems, by line.
+
+    `also` are rules beyond those that hold for every file.
+    """
     try:
         raw = read_bytes(path)
     except OSError as error:
         return None, [unreadable(path, error)]
-    return check_bytes(raw, str(path))
+    return check_bytes(raw, str(path), *also)
 
 
 def read_bytes(path: pathlib.Path) -> bytes:
@@ -56,7 +63,7 @@ def unreadable(path: pathlib.Path, error: OSError) -> Problem:
     return Problem(file=str(path), key="file", message=f"expected a configuration file, got {got}", hint=hint)
 
 
-def check_bytes(raw: bytes, filename: str) -> tuple[Config | None, list[Problem]]:
+def check_bytes(raw: bytes, filename: str, *also: Rule) -> tuple[Config | None, list[Problem]]:
     """Return the configuration that a file's content gives (None if it cannot be used) and its problems."""
     if len(raw) > MAX_BYTES:
         message = f"expected at most {MAX_BYTES} bytes, got more"
@@ -72,10 +79,10 @@ def check_bytes(raw: bytes, filename: str) -> tuple[Config | None, list[Problem]
         return None, [
             Problem(file=filename, line=line, column=column, key="file", message=message, hint=hint)
         ]
-    return check_text(text, filename)
+    return check_text(text, filename, *also)
 
 
-def check_text(text: str, filename: str) -> tuple[Config | None, list[Problem]]:
+def check_text(text: str, filename: str, *also: Rule) -> tuple[Config | None, list[Problem]]:
     """Return the configuration that `text` gives (None if it cannot be used) and its problems, by line."""
     reading = syntax.read(text.replace("\r\n", "\n"), filename)
     problems = list(reading.problems)
@@ -83,7 +90,8 @@ def check_text(text: str, filename: str) -> tuple[Config | None, list[Problem]]:
     left_out = {_leave_out(misfit.path, reading.document) for misfit in misfits}
     config = msgspec.convert(reading.document, Config)
     # A rule that looks at a value which was left out would judge its default instead.
-    clashes = [clash for clash in rules.findings(config) if not {clash.path, clash.cause} & left_out]
+    found = (finding for rule in (rules.findings, *also) for finding in rule(config))
+    clashes = [clash for clash in found if not {clash.path, clash.cause} & left_out]
     problems += [_located(finding, reading.positions, filename) for finding in misfits + clashes]
     problems.sort(key=lambda problem: (problem.line or 0, problem.column or 0))
     if not text.strip():

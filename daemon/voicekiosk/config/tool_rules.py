@@ -53,6 +53,15 @@ def findings(config: Config) -> Iterator[Finding]:
         yield from _settings(tool, path)
         if tool.builtin == "persona" and not config.persona:
             yield _missing(path, "builtin", "expected a [persona.NAME] to choose from, got none")
+    if config.agent.agent_id and config.tools:
+        yield Finding(
+            path=("agent", "agent_id"),
+            message="expected no [[tools]] beside agent_id, got some",
+            hint="the service is not told of them, since a stored agent has its own: give it tools of the "
+            "same names there, which then run here, or remove agent_id",
+            at_key=True,
+            severity=Severity.WARNING,
+        )
     if len(config.tools) > MOST_TOOLS:
         yield Finding(
             path=("tools", MOST_TOOLS),

@@ -13,10 +13,13 @@ import functools
 import inspect
 import threading
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import entry_points
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from voicekiosk.config import wording
+from voicekiosk.config.problems import Finding, Severity
+from voicekiosk.config.schema import Config
 from voicekiosk.tools.outcome import Run, ToolError
 
 GROUP = "voicekiosk.tools"
@@ -38,6 +41,21 @@ def load_function(name: str) -> Callable[..., Any]:
                 raise ToolError(f"{entry.value} is no function")
             return function  # type: ignore[no-any-return]
     raise ToolError(f"no installed package has a tool called {name} (entry point group {GROUP})")
+
+
+def findings(config: Config) -> Iterator[Finding]:
+    """Yield which functions of the configuration cannot be offered here, and why."""
+    for index, tool in enumerate(config.tools):
+        try:
+            if tool.python:
+                parameters(load_function(tool.python))
+        except ToolError as error:
+            yield Finding(
+                path=("tools", index, "python"),
+                message=f"expected a function that can be a tool, got {wording.quoted(tool.python)}",
+                hint=f"{error}; the tool is left out",
+                severity=Severity.WARNING,
+            )
 
 
 def description(function: Callable[..., Any]) -> str:

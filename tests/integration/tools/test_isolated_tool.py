@@ -31,6 +31,9 @@ parameters = {{ type = "object", properties = {{ n = {{ type = "integer" }} }} }
 name = "clock"
 builtin = "clock"
 [[tools]]
+name = "bye"
+builtin = "end"
+[[tools]]
 name = "lights"
 builtin = "unit"
 units = ["lights.service"]
@@ -189,6 +192,18 @@ def test_a_maker_can_try_a_tool_at_the_command_line(tmp_path):
     assert (done.returncode, done.stdout) == (0, '{"city":"Utrecht"}\n')
     done = voicekiosk(tmp_path, "nothing")
     assert done.returncode == 1
-    assert "there is no command called nothing" in done.stderr
+    assert "there is no tool called nothing" in done.stderr
+    done = voicekiosk(tmp_path, "user", '{"n": "x"}')
+    assert done.returncode == 1
+    assert "n must be of type integer" in done.stderr
+
+
+def test_the_kiosk_s_own_tools_can_be_tried_as_far_as_they_need_no_kiosk(tmp_path):
+    done = voicekiosk(tmp_path, "clock")
+    assert done.returncode == 0
+    assert "weekday" in done.stdout
+    done = voicekiosk(tmp_path, "bye")
+    assert done.returncode == 1
+    assert "only the running kiosk can do that" in done.stderr
     assert voicekiosk(tmp_path, "echo", "rubbish").returncode == 2
     assert voicekiosk(tmp_path).returncode == 2

@@ -26,6 +26,17 @@ def test_a_good_file_is_ok(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().out == f"{path}: ok\n"
 
 
+def test_a_function_that_no_package_has_is_said_where_it_can_be_seen(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text('[[tools]]\nname = "a"\npython = "nothing_like_this"\n')
+    assert cli.main(["check", str(path)]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"{path}:3:10: tools[0].python: warning: expected a function that can be a tool")
+    assert "no installed package has a tool called nothing_like_this" in said
+
+
 def test_every_problem_is_a_line(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["check", str(file)]) == 2
     first, second = capsys.readouterr().out.splitlines()

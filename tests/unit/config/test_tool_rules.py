@@ -205,3 +205,16 @@ def test_the_service_waits_longer_than_the_tool_can_take() -> None:
 )  # fmt: skip
 def test_a_local_address_is_told_from_one_of_the_internet(host: str, local: bool) -> None:
     assert is_local(host) is local
+
+
+def test_tools_beside_a_stored_agent_are_said_to_be_told_to_nobody() -> None:
+    config, found = load.check_text('[agent]\nagent_id = "agent_1"\n' + GOOD, "c.toml")
+    assert config is not None
+    (warning,) = map(str, found)
+    assert warning.startswith("c.toml:2:1: agent.agent_id: warning: expected no [[tools]] beside agent_id")
+    assert "tools of the same names" in warning
+
+
+def test_an_address_with_letters_that_http_has_not_is_refused() -> None:
+    (found,) = problems(tool('builtin = "http"\nurl = "http://k\u00fcche.local/"'))
+    assert "expected an address like http://HOST/PATH" in found
