@@ -410,3 +410,47 @@ def test_a_visitor_who_speaks_again_is_not_hung_up_on():
     scene.tell(kiosk.EndRequested(), DONE, kiosk.ToolFinished("c"))
     scene.press()
     assert not scene.state.ending
+
+
+def test_a_tap_that_ends_after_the_tool_has_gone_means_nothing():
+    scene = confirming()
+    scene.press()
+    scene.tell(agent.ToolsVoid(("c",)))
+    effects = scene.release(0.2)
+    assert not any(isinstance(e, RunTool | RefuseTool) for e in effects)
+    assert not scene.state.busy
+
+
+def test_a_result_of_a_tool_that_was_cancelled_changes_nothing():
+    scene = Scene()
+    before = scene.state
+    assert scene.tell(kiosk.ToolFinished("unknown")) == []
+    assert scene.state == before
+
+
+def test_whoever_is_still_pressing_when_time_is_up_is_waited_for():
+    scene = confirming()
+    scene.tell(agent.ReplyDone("q", interrupted=False), audio.SpeakerDrained(0.0, 0))
+    scene.press()
+    assert not any(isinstance(e, RefuseTool) for e in scene.wait(work.CONFIRM_S + 1.0))
+    assert RunTool("c") in scene.release(0.2)
+
+
+def test_a_hold_tool_says_nothing_while_the_agent_speaks_and_goes_on_after():
+    scene = Scene(Rules(still_working_s=4.0, speaking_stall_s=60.0))
+    scene.call(timeout_s=60.0, hold=True)
+    scene.tell(DONE, agent.ReplyStarted("r2"), kiosk.AudioArrived("r2"))
+    assert not any(isinstance(e, CreateReply) for e in scene.wait(5.0))
+    scene.tell(agent.ReplyDone("r2", interrupted=False), audio.SpeakerDrained(0.0, 0))
+    assert any(isinstance(e, CreateReply) for e in scene.wait(5.0))
+
+
+def test_a_tool_that_needs_a_tap_is_asked_about_after_the_visitor_has_spoken():
+    scene = Scene()
+    scene.tell(DONE)
+    scene.press()
+    effects = scene.call(confirm=True)
+    assert not any(isinstance(e, CreateReply) for e in effects)
+    assert not any(isinstance(e, CreateReply) for e in scene.wait(5.0))
+    scene.release(0.5)
+    assert any(isinstance(e, CreateReply) for e in scene.wait(work.ASK_AGAIN_S))
