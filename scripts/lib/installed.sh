@@ -63,8 +63,8 @@ activate() {
         if [[ -e $share/systemd/$unit ]]; then
             place "$share/systemd/$unit" "${unit_file%/*}/$unit" 0644
         elif [[ -e ${unit_file%/*}/$unit ]]; then
-            # Back to a version from before there were tools: nothing of it would answer at that socket.
-            systemctl stop --quiet voicekiosk-tool.socket 'voicekiosk-tool@*.service' 2>/dev/null || true
+            # Back to a version from before there was this one: nothing of it would answer at that socket.
+            systemctl stop --quiet "${unit/@/@*}" 2>/dev/null || true
             rm -f "${unit_file%/*}/$unit"
             changed=1
         fi

@@ -65,14 +65,16 @@ def _try(name: str, text: str, file: Path) -> int:
     except msgspec.MsgspecError as error:
         raise ConfigError(f"the arguments are no JSON object: {error}") from None
     nobody: Any = None
-    tools = catalog(load(file).tools, host=nobody)
+    configured = load(file).tools
+    of_the_kiosk = {tool.name for tool in configured if tool.builtin in ("volume", "end", "gpio", "persona")}
+    tools = catalog((tool for tool in configured if tool.name not in of_the_kiosk), host=nobody)
     for problem in tools.problems:
         print(problem, file=sys.stderr)
 
     async def call() -> object:
-        entry = tools.find(name, arguments)
-        if entry.tool.builtin in ("volume", "end", "gpio"):
+        if name in of_the_kiosk:
             raise ToolError("only the running kiosk can do that: ask it for it in a conversation")
+        entry = tools.find(name, arguments)
         async with asyncio.timeout(entry.tool.timeout_s):
             return await entry.run(arguments)
 

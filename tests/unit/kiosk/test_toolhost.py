@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from voicekiosk.config.schema import Config
+from voicekiosk.config.schema import Config, Persona
 from voicekiosk.errors import DeviceError
 from voicekiosk.kiosk.events import EndRequested
 from voicekiosk.kiosk.toolhost import ToolHost
@@ -15,11 +15,12 @@ from voicekiosk.tools.outcome import ToolError
 class Kiosk:
     """Loud up to 70, whatever is asked for."""
 
-    config = Config()
+    config = Config(persona={"guide": Persona(), "guard": Persona()})
     volume = 50
 
     def __init__(self):
         self.told = []
+        self.dials = SimpleNamespace(choose_persona=self.told.append)
 
     def set_volume(self, percent):
         self.volume = min(percent, 70)
@@ -60,6 +61,14 @@ def test_the_end_is_for_the_state_machine_to_decide():
     kiosk = Kiosk()
     ToolHost(kiosk).end_conversation()
     assert kiosk.told == [EndRequested()]
+
+
+def test_a_persona_is_chosen_among_those_of_the_configuration():
+    kiosk = Kiosk()
+    host = ToolHost(kiosk)
+    assert host.personas() == ("guide", "guard")
+    host.choose_persona("guard")
+    assert kiosk.told == ["guard"]
 
 
 async def test_outputs_are_taken_once_at_the_first_use_and_given_back_at_the_end(relays):
