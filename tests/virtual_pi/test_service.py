@@ -266,6 +266,9 @@ def test_it_works_with_a_root_file_system_that_is_read_only(pi: Pi) -> None:
         pi.converse()
     finally:
         subprocess.run(["mount", "-o", "remount,rw", "/"], check=True, timeout=20)
+        systemctl(
+            "start", "systemd-journald.socket", "systemd-journald-dev-log.socket", "systemd-journald.service"
+        )
 
 
 def _remount_read_only() -> None:

@@ -78,7 +78,7 @@ class _Cable:
                     self._ready.set()
                     return
                 # The card was taken away: look now and then whether it is back.
-                while self._wanted and not self._listed.exists():
+                while self._wanted and not os.path.lexists(self._listed):
                     time.sleep(0.05)
                 time.sleep(0.05)
             except RigError as error:
@@ -315,14 +315,14 @@ class Card:
             target=lambda: (self._driver / "unbind").write_text(self._name), daemon=True, name="unplug"
         )
         thread.start()
-        until(f"{self._listed.name} to be away", lambda: not self._listed.exists(), pause_s=0.005)
+        until(f"{self._listed.name} to be away", lambda: not os.path.lexists(self._listed), pause_s=0.005)
         return thread
 
     def plug(self) -> None:
         """Bring it back, once all have let go of it."""
-        if not self._listed.exists():
+        if not os.path.lexists(self._listed):
             until(f"all to let go of {self._listed.name}", self._bind)
-            until(f"{self._listed.name} to be back", self._listed.exists)
+            until(f"{self._listed.name} to be back", lambda: os.path.lexists(self._listed))
 
     def _bind(self) -> bool:
         # While the driver still waits for somebody, it does not take it.
