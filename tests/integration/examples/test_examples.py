@@ -1,15 +1,17 @@
 """Every complete kiosk in config/examples passes the check, and holds a conversation."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 from tests.rigs.live_kiosk import LiveKiosk, frames
 
 from voicekiosk.audio import events as audio
 from voicekiosk.config import load
 from voicekiosk.simulator import Settings, Simulator
+from voicekiosk.simulator.brain import Answer, Call
 from voicekiosk.simulator.scenario import Scenario, change
 
 FOLDER = Path(__file__).parents[3] / "config" / "examples"
@@ -59,6 +61,30 @@ async def test_an_example_holds_a_conversation(path, tmp_path):
     session = frames(tmp_path)[0]["session"]
     assert "{" not in session["system_prompt"]
     assert [tool["name"] for tool in session.get("tools", [])] == [tool.name for tool in config.tools]
+
+
+async def test_the_timetable_asks_its_program_and_says_what_it_gives(tmp_path):
+    config = load.load(FOLDER / "timetable.toml")
+    departures, clock = config.tools
+    command = ("sh", "-c", 'grep -q 4 && echo \'[{"line": "4", "minutes": 3}]\'')
+    tools = (replace(departures, command=command), clock)
+    told = []
+
+    def decide(heard):
+        if heard.reason == "turn":
+            return Answer(calls=(Call("departures", {"line": "4"}),))
+        told.extend(heard.results)
+        return "In three minutes."
+
+    settings = Settings(scenario=change(Scenario(), QUICK), record=tmp_path, agent=decide)
+    async with Simulator(settings) as sim, LiveKiosk(sim.url, tools=tools, panel=config.panel) as kiosk:
+        await kiosk.ask()
+        await kiosk.until(lambda: kiosk.said(audio.SpeakerDrained), 40)
+        await kiosk.hang_up()
+        assert sim.violations == []
+    (result,) = told
+    assert (result.name, result.is_error) == ("departures", False)
+    assert json.loads(result.result) == [{"line": "4", "minutes": 3}]
 
 
 async def _ask(kiosk, mode):
