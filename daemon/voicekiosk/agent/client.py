@@ -15,7 +15,7 @@ from voicekiosk.agent.events import AgentEvent, Cause
 from voicekiosk.agent.facts import LinkFacts, LinkState
 from voicekiosk.agent.failures import Failure, Remedy
 from voicekiosk.agent.ladder import Ladder
-from voicekiosk.agent.lead import Lead
+from voicekiosk.agent.lead import Intake
 from voicekiosk.agent.link import CLOSE_TIMEOUT_S, Link
 from voicekiosk.agent.opening import host_name, warm_up
 from voicekiosk.agent.outputs import Attempt, Close, Note, Outputs, Send
@@ -50,7 +50,7 @@ class AgentClient:
         self._session = Session(config, hide)
         self._ladder = self._new_ladder()
         self._dialler = Dialler(credential, hide)
-        self._lead = Lead()
+        self._intake = Intake(self._emit)
         self._link: Link | None = None
         self._task: asyncio.Task[None] | None = None
         self._wanted = False
@@ -283,8 +283,9 @@ class AgentClient:
         make = partial(
             Link,
             on_text=self._received,
-            on_binary=self._received_binary,
+            on_binary=lambda: self._apply(self._session.binary_received()),
             on_proven=self._proven,
+            on_read=self._hand_on_audio,
             dead_after_s=self._config.network.dead_after_s,
         )
         timed_out = self._ladder.timed_out
@@ -297,39 +298,37 @@ class AgentClient:
     def _received(self, frame: bytes) -> None:
         self._apply(self._session.received(frame, self._now_s()))
 
-    def _received_binary(self) -> None:
-        self._apply(self._session.binary_received())
-
     def _proven(self, samples: int) -> None:
         self._emit(events.Proven(samples))
 
     def _apply(self, outputs: Outputs) -> None:
         for output in outputs:
+            if not isinstance(output, events.ReplyAudio):
+                self._hand_on_audio()
             match output:
-                case Send():
-                    if self._link is not None:
-                        self._link.send(output.frame)
-                case Close():
-                    if self._link is not None and output.suspect:
-                        self._link.abort("the service does not answer")
-                    elif self._link is not None:
-                        self._link.close()
+                case events.ReplyAudio():
+                    self._intake.hear(output)
+                case Send() if self._link is not None:
+                    self._link.send(output.frame)
+                case Close(True) if self._link is not None:
+                    self._link.abort("the service does not answer")
+                case Close() if self._link is not None:
+                    self._link.close()
+                case Send() | Close():
+                    pass
                 case Note():
                     log.warning("%s", output.text)
-                case events.ReplyAudio():
-                    self._emit(output)
-                    rest_s = self._lead.audio_came(len(output.pcm) // 2, self._now_s())
-                    if rest_s and self._link is not None:
-                        self._link.rest(rest_s)
-                case events.ReplyStarted() | events.SpeechStarted():
-                    self._lead.reset()
-                    self._emit(output)
-                case events.Ready():
-                    self._got_ready(output)
-                    self._emit(output)
                 case _:
+                    self._intake.reset_at(output, self._config.audio.playback.cushion_ms)
+                    if isinstance(output, events.Ready):
+                        self._got_ready(output)
                     self._emit(output)
         self._arm()
+
+    def _hand_on_audio(self) -> None:
+        rest_s = self._intake.hand_on(self._now_s())
+        if self._link is not None:
+            self._link.rest(rest_s)
 
     def _got_ready(self, ready: events.Ready) -> None:
         self._ladder.ready()

@@ -26,7 +26,7 @@ from voicekiosk.agent.window import Window
 
 LARGEST_MESSAGE_BYTES = 16 * 1024 * 1024
 PING_INTERVAL_S = 0.5
-PING_INTERVAL_SPEAKING_S = 0.2
+PING_INTERVAL_SPEAKING_S = 0.16
 CLOSE_TIMEOUT_S = 1.0
 # Half a second of audio in base64 in JSON.
 FULL_BUFFER_BYTES = 32 * 1024
@@ -71,14 +71,19 @@ class Link(asyncio.Protocol):
         on_binary: Callable[[], None],
         on_proven: Callable[[int], None],
         dead_after_s: float,
+        on_read: Callable[[], None] = lambda: None,
     ) -> None:
-        """Prepare; `open_link` connects. The callbacks must not raise."""
+        """Prepare; `open_link` connects. The callbacks must not raise.
+
+        `on_read` is called when everything that one read of the socket gave was handed on.
+        """
         self._loop = asyncio.get_running_loop()
         self._host = host_of(uri)
         self._credential = credential
         self._on_text = on_text
         self._on_binary = on_binary
         self._on_proven = on_proven
+        self._on_read = on_read
         self._dead_after_s = dead_after_s
         self._websocket = ClientProtocol(uri, max_size=LARGEST_MESSAGE_BYTES, logger=_silent)
         self._transport: asyncio.Transport | None = None
@@ -115,6 +120,7 @@ class Link(asyncio.Protocol):
         early, self._early = self._early, None
         for is_text, message in early or ():
             self._message(is_text, message)
+        self._on_read()
 
     def send(self, frame: bytes) -> bool:
         """Put a text frame on its way; False when the connection is not open any more."""
@@ -150,7 +156,9 @@ class Link(asyncio.Protocol):
 
     def rest(self, seconds: float) -> None:
         """Leave the socket unread for a moment; what comes meanwhile is read in one go."""
-        if self._transport is not None and self._rest_timer is None:
+        # Not for long while pongs are waited for: they say what has arrived of the visitor's speech.
+        seconds = min(seconds, self._ping_interval_s / 4)
+        if seconds > 0 and self._transport is not None and self._rest_timer is None:
             self._transport.pause_reading()
             self._rest_timer = self._loop.call_later(seconds, self._read_on)
 
@@ -196,6 +204,7 @@ class Link(asyncio.Protocol):
                 self._frame(event)
             else:
                 self._handshake_done()
+        self._on_read()
         self._flush()
 
     def eof_received(self) -> None:

@@ -40,6 +40,8 @@ RING_S = 65
 SILENT_AFTER_S = 5.0
 # How long a card is left alone while nobody listens; no longer than half of what it can hold.
 NAP_S = 0.1
+# What a period may come late by.
+LATE_S = 0.002
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,7 @@ class Capture(DeviceOwner):
         facts = pcm.facts
         stream = self._stream
         if stream is None or stream.rate_hz != facts.rate_hz:
-            ring = Ring(RING_S * facts.rate_hz, self._wake)
+            ring = Ring(RING_S * facts.rate_hz, self._wake, hurry=self._bell.ring)
             self._timeline = Timeline(facts.rate_hz)
             self._resumes = False
         else:
@@ -146,8 +148,10 @@ class Capture(DeviceOwner):
         descriptors = pcm.descriptors()
         nap_s = min(NAP_S, (facts.buffer_frames - facts.period_frames) / 2 / facts.rate_hz)
         while self._wanted:
-            if not (self._live or self._nap(nap_s)):
+            seconds = self._until_wish_s(ring, facts) if self._live else nap_s
+            if seconds > facts.period_s and not self._nap(min(seconds, nap_s)):
                 return
+            ring.wakes_up()
             ready = self._bell.wait(STALLED_AFTER_S - (self._clock() - self._progress_s), descriptors)
             if ready and pcm.is_ready(ready):
                 self._drain(pcm, ring, to_mono)
@@ -155,6 +159,14 @@ class Capture(DeviceOwner):
                 raise DeviceError(
                     f'microphone "{facts.setting}" has given nothing for {STALLED_AFTER_S:g} s; reopening it'
                 )
+
+    def _until_wish_s(self, ring: Ring, facts: DeviceFacts) -> float:
+        """Return how long nobody waits for sound; 0 if nobody has said when it is wanted."""
+        wish = ring.sleep_until_wish()
+        if wish is None:
+            return 0.0
+        # A period does not come to the moment; it is not worth another wake-up.
+        return wish / facts.rate_hz - self._timeline.frame_at(self._clock()) / facts.rate_hz + LATE_S
 
     def _nap(self, seconds: float) -> bool:
         """Leave the card alone for a while; return whether it is still wanted."""

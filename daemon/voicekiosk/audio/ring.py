@@ -39,6 +39,9 @@ The writer clears nothing, so it cannot wipe out a wish that was renewed meanwhi
 write that crosses the position (``before < wish <= after``), which happens once. Without the GIL the order
 "store, then load" holds too, as every attribute and dict store is followed by a sequentially consistent
 operation (the release of the object's critical section).
+
+The same the other way round lets the writer sleep until a wish comes due: it says so, *then* looks at the
+wishes (`sleep_until_wish`), and a reader stores its wish, *then* looks whether the writer sleeps past it.
 """
 
 # Ring and Reader are the two ends of one thing: a reader looks at the ring's own fields, as what it may
@@ -48,6 +51,7 @@ operation (the release of the object's critical section).
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
+from math import inf
 from typing import NamedTuple
 
 import numpy as np
@@ -108,7 +112,9 @@ class Ring:
         "_capacity_frames",
         "_claimed",
         "_data",
+        "_hurry",
         "_memory_frames",
+        "_sleeps_until",
         "_tickets",
         "_wake",
         "_wakeups",
@@ -117,9 +123,16 @@ class Ring:
     )
 
     def __init__(
-        self, capacity_frames: int, wake: Callable[[], None] = _nobody, *, guard_frames: int = GUARD_FRAMES
+        self,
+        capacity_frames: int,
+        wake: Callable[[], None] = _nobody,
+        *,
+        hurry: Callable[[], None] = _nobody,
+        guard_frames: int = GUARD_FRAMES,
     ) -> None:
         """Make a ring that calls `wake` (any thread; must not block) when a reader asked for it.
+
+        `hurry` is called likewise when a reader asks for something before what the writer sleeps until.
 
         The operating system hands out the memory page by page as frames are first written.
         """
@@ -138,7 +151,10 @@ class Ring:
         self._wishes: dict[int, int] = {}
         self._tickets = count()
         self._wake = wake
+        self._hurry = hurry
         self._wakeups = 0
+        # The position until which the writer sleeps. Changed by the writer.
+        self._sleeps_until = 0.0
 
     def __repr__(self) -> str:
         return f"<Ring of {self._capacity_frames} frames, {self._written} written>"
@@ -181,6 +197,22 @@ class Ring:
         Costs no more than filling the ring once, however long the time was.
         """
         self.write(np.broadcast_to(_SILENCE, frames))
+
+    def sleep_until_wish(self) -> int | None:
+        """Return the next position that a reader waits for, None if there is none. Writer's thread.
+
+        From now until `wakes_up`, a reader that asks for something earlier hurries the writer.
+        """
+        self._sleeps_until = inf
+        written = self._written
+        wish = min((wish for wish in list(self._wishes.values()) if wish > written), default=None)
+        if wish is not None:
+            self._sleeps_until = wish
+        return wish
+
+    def wakes_up(self) -> None:
+        """Note that the writer does not sleep any more. Writer's thread."""
+        self._sleeps_until = 0.0
 
     def reader(self, start: int | None = None) -> "Reader":
         """Make a reader at position `start`; at `written`, as "from now on", when that is None.
@@ -282,6 +314,8 @@ class Reader:
         wishes[self._ticket] = position
         if self._ring._written >= position:
             self._ring._wake()
+        elif self._ring._sleeps_until > position:
+            self._ring._hurry()
 
     def statistics(self) -> ReaderStatistics:
         """Return what this reader has seen so far."""

@@ -12,6 +12,7 @@ import numpy as np
 from voicekiosk.audio.levels import peak_dbfs
 
 QUIET_DBFS = -50.0
+PIECE_BYTES = 2 * 240
 RUNNING_OUT_SAMPLES = 24 * 100
 """24 kHz samples that the loudspeaker still has when what was kept must follow."""
 
@@ -27,6 +28,17 @@ class Gate:
 
     def take(self, pcm: bytes, queued_samples: int) -> list[bytes]:
         """Return what may be played now that `pcm` has come."""
+        if self._open:
+            return [pcm]
+        passed: list[bytes] = []
+        # Looked at in pieces, as silence and what follows it may come in one.
+        for at in range(0, len(pcm), PIECE_BYTES):
+            passed += self._take_piece(
+                pcm[at : at + PIECE_BYTES], queued_samples + sum(map(len, passed)) // 2
+            )
+        return passed
+
+    def _take_piece(self, pcm: bytes, queued_samples: int) -> list[bytes]:
         if self._open:
             return [pcm]
         if not self._kept and peak_dbfs(np.frombuffer(pcm, "<i2")) < QUIET_DBFS:

@@ -14,7 +14,7 @@ from voicekiosk.audio.resample import Resampler
 from voicekiosk.audio.ring import Reader, Ring
 from voicekiosk.kiosk.utterance import RATE_HZ, SAMPLE_BYTES, Pacer, Utterance
 
-FRAME_SAMPLES = RATE_HZ * 40 // 1000
+FRAME_SAMPLES = RATE_HZ * 80 // 1000
 FIRST_FRAME_SAMPLES = RATE_HZ * 10 // 1000
 """What the first frame has at least: one period of 20 ms, less what the filter holds back of it."""
 FIRST_PERIOD_S = 0.02
@@ -28,7 +28,7 @@ LATE_S = 0.5
 RETRY_S = 0.05
 """When to look again at a socket that does not drain."""
 OFFLINE_WAKE_S = 0.5
-"""While there is no link, the microphone's audio is taken out of the ring this often."""
+"""While nothing may be sent, the microphone's audio is taken out of the ring this often."""
 
 
 class Stream(Protocol):
@@ -173,7 +173,9 @@ class Uplink:
             self._wake_after(OFFLINE_WAKE_S)
             return self._end_by_s if self._listening and self._end_frame is not None else float("inf")
         due_s = self._send_speech(now_s)
-        if due_s is None:
+        if due_s is not None:
+            self._wake_after(OFFLINE_WAKE_S)
+        else:
             self._wake_after((FRAME_SAMPLES - self.utterance.waiting) / RATE_HZ)
             due_s = float("inf") if self._listening else self._send_silence(now_s)
         if self._listening and self._end_frame is not None:

@@ -3,9 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voicekiosk.agent.link import PING_INTERVAL_SPEAKING_S as PING_S
 from voicekiosk.agent.window import FRAME_S, MOST_S, RATE_HZ, Window
-
-PING_S = 0.2
 
 
 def test_before_the_first_pong_nothing_is_known_and_much_may_go():

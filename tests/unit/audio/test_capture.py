@@ -16,6 +16,7 @@ from voicekiosk.audio.events import (
     MicrophoneOverrun,
     MicrophoneSilent,
 )
+from voicekiosk.audio.ring import Reader
 from voicekiosk.config import schema
 
 RATE_HZ = 48000
@@ -136,6 +137,43 @@ def test_what_the_card_holds_is_in_the_ring_as_soon_as_somebody_listens() -> Non
     desk.run(stop_s=2)
     for at_s, frames in zip((1.013, 1.027, 1.041, 1.055, 1.069, 1.083), written, strict=True):
         assert frames >= (at_s - 0.02) * RATE_HZ
+
+
+def test_a_microphone_sleeps_while_its_listener_waits_for_more() -> None:
+    desk = Desk(Card())
+    readers: list[Reader] = []
+
+    def ask() -> None:
+        ring = desk.capture.stream.ring
+        readers[:] = readers or [ring.reader()]
+        readers[0].wake_at(ring.written + RATE_HZ // 2)
+
+    for at_ms in range(100, 9900, 300):
+        desk.world.at(at_ms / 1000, ask)
+    desk.run(stop_s=10)
+    # Each time it sleeps without the card, and then looks at it.
+    assert desk.bell.wakeups <= 2 * 115 + 20
+    assert desk.capture.statistics().overruns == 0
+    silent = desk.assert_true_to_the_clock()
+    assert silent.mean() < 1e-4
+
+
+def test_a_sleeping_microphone_is_woken_by_a_listener_who_will_not_wait() -> None:
+    desk = Desk(Card())
+    written: list[int] = []
+
+    def ask(ahead_s: float) -> None:
+        ring = desk.capture.stream.ring
+        ring.reader().wake_at(ring.written + round(ahead_s * RATE_HZ))
+
+    desk.world.at(0.1, lambda: ask(0.5))
+    for at_s in (1.013, 1.027, 1.041, 1.055, 1.069):
+        desk.world.at(at_s, lambda: ask(0.4))
+        desk.world.at(at_s + 0.004, lambda: ask(0.001))
+        desk.world.at(at_s + 0.005, lambda: written.append(desk.capture.stream.ring.written))
+    desk.run(stop_s=2)
+    for at_s, frames in zip((1.013, 1.027, 1.041, 1.055, 1.069), written, strict=True):
+        assert frames >= (at_s + 0.004 - 0.02) * RATE_HZ
 
 
 def test_a_microphone_that_nobody_listens_to_closes_at_once() -> None:

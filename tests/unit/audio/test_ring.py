@@ -464,3 +464,46 @@ def test_read_in_any_pieces_what_was_written_in_any_pieces_is_the_same(
         ring.write(counted(ring.written, frames))
     pieces = [reader.read(frames).samples for frames in reads] + [reader.read().samples]
     assert np.array_equal(np.concatenate(pieces), counted(0, sum(writes)))
+
+
+# -- a writer that sleeps -----------------------------------------------------------------------------------
+
+
+def test_a_writer_sleeps_until_the_earliest_wish_that_is_to_come() -> None:
+    ring = Ring(100)
+    assert ring.sleep_until_wish() is None
+    ring.reader().wake_at(10)
+    ring.reader().wake_at(40)
+    ring.write(counted(0, 20))
+    assert ring.sleep_until_wish() == 40
+
+
+def test_a_wish_before_what_the_writer_sleeps_until_hurries_it() -> None:
+    hurried = Switchboard()
+    ring = Ring(100, hurry=hurried)
+    reader = ring.reader()
+    reader.wake_at(50)
+    ring.sleep_until_wish()
+    reader.wake_at(60)
+    assert hurried.calls == 0
+    reader.wake_at(30)
+    assert hurried.calls == 1
+    ring.wakes_up()
+    reader.wake_at(20)
+    assert hurried.calls == 1
+
+
+def test_a_wish_that_slips_in_while_the_writer_looks_hurries_it() -> None:
+    hurried = Switchboard()
+    ring = Ring(100, hurry=hurried)
+    reader = ring.reader()
+
+    class Wishes(dict[int, int]):
+        def values(self) -> list[int]:  # type: ignore[override]
+            seen = list(super().values())
+            reader.wake_at(30)
+            return seen
+
+    ring._wishes = Wishes()
+    ring.sleep_until_wish()
+    assert hurried.calls == 1

@@ -110,14 +110,14 @@ def test_what_is_sent_is_what_was_heard_from_the_press_to_the_release(rate_hz):
     assert not np.any(sent[len(expected) + RATE_HZ // 20 :]), "silence follows"
 
 
-def test_the_first_frame_leaves_with_the_first_period_and_later_ones_carry_40_ms():
+def test_the_first_frame_leaves_with_the_first_period_and_later_ones_carry_80_ms():
     rig = Rig()
     rig.up.connected()
     rig.up.begin(rig.mic, 0)
     rig.run(0.02)
     assert len(rig.wire.frames) == 1
     rig.run(0.4)
-    assert {len(pcm) for _, pcm in rig.wire.frames[1:]} == {2 * 960}
+    assert {len(pcm) for _, pcm in rig.wire.frames[1:]} == {2 * 1920}
 
 
 def test_the_loop_is_woken_once_a_frame_and_never_while_idle():
@@ -127,7 +127,7 @@ def test_the_loop_is_woken_once_a_frame_and_never_while_idle():
     rig.up.connected()
     rig.up.begin(rig.mic, rig.mic.ring.written)
     rig.run(2.0)
-    assert rig.mic.woken <= 2.0 / 0.04 + 2
+    assert rig.mic.woken <= 2.0 / 0.08 + 2
 
 
 def test_what_was_said_before_the_link_was_there_goes_out_whole_and_paced():
