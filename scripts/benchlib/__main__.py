@@ -3,6 +3,7 @@ import json
 import os
 import platform
 import sys
+import traceback
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -12,7 +13,7 @@ from typing import Any
 from benchlib import peers, sections, summary
 from benchlib.outcome import Outcome
 
-ROOT = Path(__file__).resolve().parents[2]
+README = Path(__file__).resolve().parents[2] / "README.md"
 
 
 def machine() -> dict[str, object]:
@@ -28,7 +29,7 @@ def machine() -> dict[str, object]:
 def parse(found: dict[str, ModuleType]) -> tuple[argparse.Namespace, list[argparse.Namespace]]:
     """Return the common options, and the options of each section that is to run."""
     common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
-    common.add_argument("--json", type=Path, metavar="FILE", help="write the figures as data")
+    common.add_argument("--json", type=from_here, metavar="FILE", help="write the figures as data")
     parser = argparse.ArgumentParser(
         prog="scripts/bench", description="Measure voicekiosk beside others.", parents=[common]
     )
@@ -50,12 +51,38 @@ def parse(found: dict[str, ModuleType]) -> tuple[argparse.Namespace, list[argpar
     return options, chosen
 
 
+def outcome_of(name: str, module: ModuleType, options: argparse.Namespace) -> Outcome:
+    """Run a section; one that fails is a shortfall, and those after it run all the same."""
+    try:
+        outcome: Outcome = module.run(options)
+    except Exception as error:  # noqa: BLE001 - whatever one section died of, the others have figures to give
+        traceback.print_exc()
+        return Outcome(shortfalls=[f"{name}: not measured: {error}"])
+    return outcome
+
+
+def from_here(name: str) -> Path:
+    """Return the file that whoever called scripts/bench means by `name`; it was in another directory.
+
+    Creates it, so that one that cannot be written is found before a long run. Raises ArgumentTypeError.
+    """
+    path = Path(os.environ.get("VOICEKIOSK_CALLED_FROM", "."), name)
+    try:
+        path.open("a").close()
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{path} cannot be written: {error.strerror}") from error
+    return path
+
+
 def main() -> int:
     """Run the sections, print their tables, and say what fell short."""
     found = {
         name: import_module(f"benchlib.sections.{name}") for _, name, _ in iter_modules(sections.__path__)
     }
     options, chosen = parse(found)
+    if options.readme and (problem := summary.lacks_place(README)):
+        print(f"bench: {problem}", file=sys.stderr)
+        return 2
     if options.install_peers and peers.install() != 0:
         return 1
     peers.offer()
@@ -64,8 +91,8 @@ def main() -> int:
         figures = json.loads(options.source.read_text())
     shortfalls: list[str] = []
     only_asked = (options.install_peers or options.source is not None) and not options.section
-    for own in [] if only_asked else chosen:
-        outcome: Outcome = found[own.section].run(own)
+    for own in [] if only_asked else sorted(chosen, key=lambda own: own.section != "talk"):
+        outcome = outcome_of(own.section, found[own.section], own)
         print(*outcome.tables, sep="\n\n", end="\n\n", flush=True)
         figures[own.section] = outcome.figures
         shortfalls += outcome.shortfalls
@@ -73,7 +100,7 @@ def main() -> int:
         if "json" in options:
             options.json.write_text(json.dumps(figures, indent=1) + "\n")
     if options.readme:
-        summary.into_readme(figures, ROOT / "README.md")
+        summary.into_readme(figures, README)
     for shortfall in shortfalls:
         print(f"bench: {shortfall}", file=sys.stderr)
     return 1 if shortfalls else 0

@@ -86,12 +86,18 @@ def table(figures: Figures) -> Table:
     return Table("", ["what", "measured", "beside", "to be at most"], rows, note)
 
 
+def lacks_place(readme: Path) -> str:
+    """Return what is wrong with the README's markers, "" for nothing."""
+    if END in readme.read_text().partition(BEGIN)[2]:
+        return ""
+    return f"{readme} has no place for the table: add a line {BEGIN}, and after it one {END}"
+
+
 def into_readme(figures: Figures, readme: Path) -> None:
     """Put the table between the README's markers. Raises ValueError when they are not there."""
-    text = readme.read_text()
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"{readme} has no place for the table: a line {BEGIN}, and after it one {END}")
+    if problem := lacks_place(readme):
+        raise ValueError(problem)
+    before, _, rest = readme.read_text().partition(BEGIN)
+    after = rest.partition(END)[2]
     body = str(table(figures)).removeprefix("### ").lstrip()
     readme.write_text(f"{before}{BEGIN}\n\n{body}\n\n{END}{after}")

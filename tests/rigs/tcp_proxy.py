@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from typing import Self
 
 CHUNK_BYTES = 16 * 1024
+QUEUED_PIECES = 256
+"""On the way at once: enough for any delay, and no more than a kernel would hold."""
 
 
 @dataclass(eq=False)
@@ -162,15 +164,43 @@ class TcpProxy:
     async def _pump(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, gate: asyncio.Event, *, up: bool
     ) -> None:
+        # Read while earlier pieces wait, or they would all be late by what the ones before them waited.
+        on_the_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(QUEUED_PIECES)
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._read(reader, on_the_way, gate))
+            both.create_task(self._write(writer, on_the_way, gate, up=up))
+
+    async def _read(
+        self,
+        reader: asyncio.StreamReader,
+        on_the_way: asyncio.Queue[tuple[float, bytes]],
+        gate: asyncio.Event,
+    ) -> None:
+        now_s = asyncio.get_running_loop().time
         while piece := await reader.read(CHUNK_BYTES):
             await gate.wait()
             if self._swallowing:
                 continue
             if self._rate_bytes_s is not None:
                 await asyncio.sleep(len(piece) / self._rate_bytes_s)
-            if self._delay_s:
-                await asyncio.sleep(self._delay_s)
+            await on_the_way.put((now_s() + self._delay_s, piece))
+        await on_the_way.put((now_s() + self._delay_s, b""))
+
+    async def _write(
+        self,
+        writer: asyncio.StreamWriter,
+        on_the_way: asyncio.Queue[tuple[float, bytes]],
+        gate: asyncio.Event,
+        *,
+        up: bool,
+    ) -> None:
+        while True:
+            due_s, piece = await on_the_way.get()
+            if (wait_s := due_s - asyncio.get_running_loop().time()) > 0:
+                await asyncio.sleep(wait_s)
             await gate.wait()
+            if not piece:
+                break
             writer.write(piece)
             await writer.drain()
             if up:

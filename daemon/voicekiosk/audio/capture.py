@@ -148,8 +148,8 @@ class Capture(DeviceOwner):
         descriptors = pcm.descriptors()
         nap_s = min(NAP_S, (facts.buffer_frames - facts.period_frames) / 2 / facts.rate_hz)
         while self._wanted:
-            seconds = self._until_wish_s(ring, facts) if self._live else nap_s
-            if seconds > facts.period_s and not self._nap(min(seconds, nap_s)):
+            seconds = min(self._until_wish_s(ring, facts), nap_s) if self._live else nap_s
+            if seconds and not self._nap(seconds):
                 return
             ring.wakes_up()
             ready = self._bell.wait(STALLED_AFTER_S - (self._clock() - self._progress_s), descriptors)
@@ -165,8 +165,9 @@ class Capture(DeviceOwner):
         wish = ring.sleep_until_wish()
         if wish is None:
             return 0.0
-        # A period does not come to the moment; it is not worth another wake-up.
-        return wish / facts.rate_hz - self._timeline.frame_at(self._clock()) / facts.rate_hz + LATE_S
+        seconds = (wish - self._timeline.frame_at(self._clock())) / facts.rate_hz + LATE_S
+        # What comes with one of the next two periods is not worth another wake-up, and must not be late.
+        return seconds if seconds > 2 * facts.period_s else 0.0
 
     def _nap(self, seconds: float) -> bool:
         """Leave the card alone for a while; return whether it is still wanted."""
