@@ -159,7 +159,7 @@ def due_of(state: State) -> Due:
         case Turn.THINKING if state.cut_off or state.reply_has_audio:
             return Due.REST
         case Turn.THINKING:
-            return Due.ANSWER if state.turn_closed or state.reply_open else Due.UNKNOWN
+            return Due.ANSWER if state.understood else Due.UNKNOWN
         case _:
             return Due.NOTHING
 

@@ -17,6 +17,7 @@ from voicekiosk.kiosk.events import (
     Effect,
     Fault,
     FinishReply,
+    FlushSpeaker,
     PlaySound,
     Resend,
     Sound,
@@ -69,7 +70,7 @@ def take_up(s: State, due: Due, now_s: float, rules: Rules) -> State:
         turn=Turn.THINKING,
         turn_deadline_s=now_s + rules.reconnecting_s + rules.thinking_timeout_s,
         heard=True,
-        turn_closed=due is not Due.UNKNOWN,
+        understood=due is not Due.UNKNOWN,
         question_lost=due is Due.UNKNOWN,
         cut_off=due is Due.REST,
     )
@@ -105,7 +106,7 @@ def _ready(s: State, now_s: float, rules: Rules, emit: Emit, *, kept: bool, fres
         return replace(
             s, turn=Turn.THINKING, kept_until_s=NEVER, utterance_sent=False, turn_deadline_s=deadline_s
         )
-    if only_said and s.turn_closed:
+    if only_said and s.understood:
         return replace(s, turn_deadline_s=now_s + rules.thinking_timeout_s)
     if s.cut_off:
         emit(CreateReply(GO_ON))
@@ -126,8 +127,10 @@ def _ready(s: State, now_s: float, rules: Rules, emit: Emit, *, kept: bool, fres
 def _ready_while_thinking(s: State, now_s: float, rules: Rules, emit: Emit, *, kept: bool) -> State:
     if s.question_lost and not kept:
         return turns.no_answer(s, emit)
-    if not s.turn_closed:
+    if not s.understood:
         emit(Resend(whole=not kept))
+        # What the session before noticed says nothing of a fresh one's ears.
+        s = s if kept else replace(s, heard=False)
         # Until the uplink says that all of it has gone again.
         deadline_s = now_s + rules.max_hold_s + rules.thinking_timeout_s
         return replace(s, utterance_sent=False, turn_deadline_s=deadline_s)
@@ -151,6 +154,11 @@ def _dropped(s: State, retry_in_s: float, now_s: float, rules: Rules, emit: Emit
 def _lost(s: State, now_s: float, rules: Rules, emit: Emit) -> State:
     s = replace(s, link=Link.RESUMING, link_deadline_s=now_s + rules.reconnecting_s, nudge_at_s=NEVER)
     match s.turn:
+        case Turn.SPEAKING if not (s.utterance_sent or s.understood):
+            # It answers half of what was said; the rest is still here, and wants its own answer.
+            emit(FlushSpeaker())
+            deadline_s = now_s + rules.reconnecting_s + rules.thinking_timeout_s
+            s = replace(s, turn=Turn.THINKING, turn_deadline_s=deadline_s, nudged=False)
         case Turn.SPEAKING if s.reply_open:
             # What has come is played to its end; the rest is asked for when the link is back.
             emit(FinishReply())
@@ -170,7 +178,7 @@ def _lost(s: State, now_s: float, rules: Rules, emit: Emit) -> State:
 
 def _go_offline(s: State, now_s: float, rules: Rules, emit: Emit) -> State:
     s = replace(s, offline=True, cut_off=False, reply_open=False)
-    if s.turn is Turn.THINKING and rules.keep_question_s > 0 and not s.turn_closed:
+    if s.turn is Turn.THINKING and rules.keep_question_s > 0 and not s.understood:
         emit(PlaySound(Sound.OFFLINE))
         s = turns.keep_question(s, now_s, rules)
     elif s.turn is Turn.THINKING or (s.turn is Turn.LISTENING and rules.keep_question_s == 0):

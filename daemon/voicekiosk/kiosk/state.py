@@ -151,8 +151,9 @@ class State:
     loud: bool = False
     """Something in this utterance was loud enough to be speech."""
     utterance_sent: bool = True
-    turn_closed: bool = False
-    """The service has said that this utterance is complete."""
+    """Nothing that was said is left to be sent."""
+    understood: bool = False
+    """The service has given the text of all of this utterance: a fresh session can be told it."""
     question_lost: bool = False
     """What was said of this utterance is gone, but for what the service has got of it."""
     renewed: bool = False

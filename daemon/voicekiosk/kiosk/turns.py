@@ -54,7 +54,7 @@ def listen(s: State, pressed_s: float, now_s: float, rules: Rules, emit: Emit) -
         heard=False,
         loud=False,
         utterance_sent=False,
-        turn_closed=False,
+        understood=False,
         nudge_at_s=NEVER,
         nudged=False,
         renewed=False,
@@ -152,7 +152,7 @@ def say(s: State, text: str, now_s: float, rules: Rules, emit: Emit) -> State:
             s,
             turn=Turn.THINKING,
             turn_deadline_s=now_s + rules.connecting_s + rules.thinking_timeout_s,
-            turn_closed=True,
+            understood=True,
             heard=False,
             loud=False,
             nudged=True,
@@ -214,9 +214,12 @@ def decide_agent(s: State, event: agent.AgentEvent, now_s: float, rules: Rules, 
         case agent.SpeechStopped():
             return _turn_closed(s, now_s, rules, emit)
         case agent.UserText(_, final):
-            return (
-                _turn_closed(replace(s, heard=True), now_s, rules, emit) if final else replace(s, heard=True)
-            )
+            s = replace(s, heard=True)
+            if not final:
+                return s
+            s = _turn_closed(s, now_s, rules, emit)
+            # A text that comes earlier is that of a sentence before a pause: more was said after it.
+            return replace(s, understood=s.understood or s.utterance_sent)
         case agent.ReplyStarted(reply_id):
             return _reply_started(s, reply_id, now_s, rules, emit)
         case agent.AgentText(reply_id=reply_id, text=text):
@@ -245,13 +248,11 @@ def _speech_started(s: State, now_s: float, rules: Rules, emit: Emit) -> State:
                 # It answered half a sentence; the visitor went on.
                 emit(DropHeldReply())
                 s = _forget_reply(s)
-            return replace(
-                s, heard=True, turn_closed=False, turn_deadline_s=s.pressed_at_s + rules.max_hold_s
-            )
+            return replace(s, heard=True, understood=False, turn_deadline_s=s.pressed_at_s + rules.max_hold_s)
         case Turn.THINKING | Turn.SPEAKING:
             emit(FlushSpeaker())
             emit(TurnOpened())
-            s = _forget_reply(replace(s, heard=True, turn_closed=False, nudge_at_s=NEVER))
+            s = _forget_reply(replace(s, heard=True, understood=False, nudge_at_s=NEVER))
             return _think(s, max(s.turn_deadline_s, now_s + rules.thinking_timeout_s))
         case _:
             return s
@@ -260,16 +261,16 @@ def _speech_started(s: State, now_s: float, rules: Rules, emit: Emit) -> State:
 def _turn_closed(s: State, now_s: float, rules: Rules, emit: Emit) -> State:
     match s.turn:
         case Turn.LISTENING:
-            s = replace(s, turn_closed=True)
             if s.latched and s.heard and s.tail_until_s == NEVER:
                 s = finish_listening(s, now_s, rules, emit)
                 emit(TurnClosed())
-            return s
+                # What has not gone yet is the silence after the end that the service has found.
+                return replace(s, utterance_sent=True)
         case Turn.THINKING | Turn.SPEAKING:
             emit(TurnClosed())
-            return replace(s, turn_closed=True)
         case _:
-            return s
+            pass
+    return s
 
 
 def _reply_started(s: State, reply_id: str, now_s: float, rules: Rules, emit: Emit) -> State:
@@ -345,9 +346,10 @@ def nudge(s: State, now_s: float, rules: Rules, emit: Emit) -> State:
         return s
     if s.link is not Link.READY:
         return s
-    if not (s.heard or s.loud):
-        # Nobody said anything: asking would make the agent answer silence.
-        return no_answer(s, emit)
+    if not s.heard:
+        # Where nobody said anything, asking would make the agent answer silence; and so it would
+        # where it is deaf, which an answer would only hide.
+        return _deaf(s, now_s, rules, emit) if s.loud else no_answer(s, emit)
     emit(CreateReply())
     return replace(s, nudged=True, turn_deadline_s=max(s.turn_deadline_s, now_s + rules.nudge_after_s))
 

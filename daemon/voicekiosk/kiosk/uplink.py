@@ -149,6 +149,8 @@ class Uplink:
     def resend(self, *, whole: bool) -> None:
         """Send again everything that is not proven, or the `whole` question from its start."""
         self.utterance.rewind(whole=whole)
+        # The service has to find the end of what it is sent again.
+        self._turn_closed = False
         if not self._listening:
             self._closing = True
             self._silence = None

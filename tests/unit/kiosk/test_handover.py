@@ -76,7 +76,7 @@ class Life:
 def test_the_next_daemon_goes_on_with_the_conversation(tmp_path):
     first = Life(tmp_path)
     first.start()
-    first.talk(Turn.THINKING, turn_closed=True)
+    first.talk(Turn.THINKING, understood=True)
     second = Life(tmp_path, now_s=1003.0)
     [(_, snapshot, age_s)] = second.start()
     assert snapshot == LEFT
@@ -201,8 +201,8 @@ def test_no_repr_tells_the_token_or_what_was_said(tmp_path):
         ({"turn": Turn.NONE}, Due.NOTHING),
         ({"turn": Turn.LISTENING}, Due.NOTHING),
         ({"turn": Turn.THINKING}, Due.UNKNOWN),
-        ({"turn": Turn.THINKING, "turn_closed": True}, Due.ANSWER),
-        ({"turn": Turn.THINKING, "reply_open": True}, Due.ANSWER),
+        ({"turn": Turn.THINKING, "understood": True}, Due.ANSWER),
+        ({"turn": Turn.THINKING, "reply_open": True}, Due.UNKNOWN),
         ({"turn": Turn.THINKING, "reply_open": True, "reply_has_audio": True}, Due.REST),
         ({"turn": Turn.THINKING, "cut_off": True}, Due.REST),
         ({"turn": Turn.SPEAKING}, Due.REST),

@@ -507,6 +507,66 @@ def test_a_drop_before_the_turn_was_closed_sends_the_question_again():
     assert scene.tell(CONTINUED) == [kiosk.Resend(whole=True)]
 
 
+def paused_and_went_on(**rules) -> Scene:
+    """A visitor whose first sentence was closed by a pause, and whose second one is not noticed yet."""
+    scene = listening(**rules)
+    scene.tell(agent.SpeechStarted(), agent.SpeechStopped(), agent.UserText("hi", final=True))
+    scene.now_s += 0.5
+    return scene
+
+
+@pytest.mark.parametrize(("ready", "whole"), [(RESUMED, False), (CONTINUED, True)])
+def test_what_was_said_after_a_pause_is_sent_again_though_the_service_had_closed_the_turn(ready, whole):
+    scene = paused_and_went_on()
+    scene.tell(DROPPED)
+    scene.release()
+    scene.wait(0.2)
+    assert scene.tell(ready) == [kiosk.Resend(whole=whole)]
+
+
+@pytest.mark.parametrize(("ready", "whole"), [(RESUMED, False), (CONTINUED, True)])
+def test_what_was_said_after_a_pause_is_sent_again_when_the_drop_comes_after_the_release(ready, whole):
+    scene = paused_and_went_on()
+    scene.release()
+    scene.wait(0.2)
+    scene.tell(DROPPED)
+    assert scene.tell(ready) == [kiosk.Resend(whole=whole)]
+
+
+@pytest.mark.parametrize("ready", [RESUMED, CONTINUED])
+def test_the_answer_to_half_a_question_gives_way_to_the_other_half_that_a_drop_held_up(ready):
+    scene = paused_and_went_on()
+    scene.tell(agent.ReplyStarted("r1"), kiosk.AudioArrived("r1"))
+    scene.release()
+    scene.wait(0.2)
+    assert scene.name is Name.SPEAKING
+    assert scene.tell(DROPPED) == [kiosk.FlushSpeaker()]
+    assert scene.tell(ready) == [kiosk.Resend(whole=ready is CONTINUED)]
+
+
+def test_a_latched_question_that_the_service_has_ended_is_not_asked_again():
+    scene = listening(mode="toggle")
+    scene.tell(agent.SpeechStarted(), agent.SpeechStopped(), agent.UserText("hi", final=True))
+    scene.tell(DROPPED)
+    assert scene.tell(CONTINUED) == [kiosk.CreateReply()]
+
+
+@pytest.mark.parametrize(("ready", "whole"), [(RESUMED, False), (CONTINUED, True)])
+def test_a_question_whose_text_has_not_come_is_sent_again_though_its_turn_was_closed(ready, whole):
+    scene = thinking()
+    assert scene.tell(agent.SpeechStopped()) == [kiosk.TurnClosed()]
+    scene.tell(DROPPED)
+    assert scene.tell(ready) == [kiosk.Resend(whole=whole)]
+
+
+def test_a_fresh_session_that_does_not_hear_the_question_again_is_not_asked_about_it():
+    scene = thinking()
+    scene.tell(DROPPED, CONTINUED, kiosk.UtteranceSent(loud=True))
+    effects = scene.wait(5)
+    assert kiosk.RenewSession() in effects
+    assert kiosk.CreateReply() not in effects
+
+
 def test_a_drop_while_speaking_plays_what_came_and_takes_the_answer_up_again():
     scene = speaking()
     assert scene.tell(DROPPED) == [kiosk.FinishReply()]
@@ -751,13 +811,21 @@ def unheard() -> Scene:
 def test_loud_speech_that_the_service_does_not_notice_is_tried_in_a_second_session_once():
     scene = unheard()
     effects = scene.wait(12)
-    assert effects.count(kiosk.RenewSession()) == 1
+    assert effects == [kiosk.RenewSession()], "an answer would hide that nothing is heard"
     assert scene.tell(DROPPED, CONTINUED)[-1] == kiosk.Resend(whole=True)
     scene.tell(kiosk.UtteranceSent(loud=True))
     effects = scene.wait(20)
     assert kiosk.RenewSession() not in effects
     assert Fault.DEAF in scene.state.faults
     assert scene.name is Name.FAULT
+
+
+def test_a_deaf_service_is_found_out_before_anybody_asks_it_for_an_answer():
+    scene = unheard()
+    assert scene.wait(2.5) == [kiosk.RenewSession()]
+    scene.tell(DROPPED, CONTINUED, kiosk.UtteranceSent(loud=True))
+    assert kiosk.PlaySound(Sound.NO_ANSWER) in scene.wait(2.5)
+    assert Fault.DEAF in scene.state.faults
 
 
 def test_a_service_that_hears_again_is_no_longer_deaf():

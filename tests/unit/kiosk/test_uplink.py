@@ -191,6 +191,25 @@ def test_at_least_320_ms_of_silence_follow_even_a_turn_that_is_closed_at_once():
     assert len(sent) - last >= RATE_HZ * 32 // 100
 
 
+def test_what_is_sent_again_is_followed_by_silence_until_its_own_turn_is_closed():
+    rig = Rig()
+    rig.up.connected()
+    rig.up.begin(rig.mic, 0)
+    rig.run(0.5)
+    rig.up.end(rig.mic.ring.written, rig.wire.now_s)
+    rig.up.turn_closed()
+    rig.run(2.0)
+    assert not rig.up.busy
+    rig.up.connected()
+    rig.up.resend(whole=True)
+    rig.due_s = rig.wire.now_s
+    rig.run(2.0)
+    assert rig.up.busy
+    rig.up.turn_closed()
+    rig.run(0.2)
+    assert not rig.up.busy
+
+
 def test_silence_has_an_end_even_if_the_turn_is_never_closed():
     rig = Rig()
     rig.up.connected()

@@ -28,7 +28,7 @@ class Scene:
             session_wanted=True,
             turn=Turn.THINKING,
             turn_deadline_s=112.0,
-            turn_closed=True,
+            understood=True,
             heard=True,
             loud=True,
         )
