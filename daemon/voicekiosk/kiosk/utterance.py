@@ -8,6 +8,7 @@ pace of sending is the service's: never more than T + 0.2 s of audio in any T se
 checklist 18). Pure: time comes in as a number.
 """
 
+from bisect import bisect_left, insort
 from collections import deque
 from dataclasses import dataclass
 
@@ -19,11 +20,23 @@ MAX_SAMPLES = 64 * RATE_HZ
 """The longest question (60 s) with its pre-roll and tail; 3 MB."""
 CATCH_UP_FROM_SAMPLES = RATE_HZ
 """Silence is left out only when this much is waiting: what is merely being connected goes out whole."""
-KEPT_SILENCE_SAMPLES = RATE_HZ * 3 // 10
-SILENCE_RMS = 100.0
-"""Root mean square under which a frame is silence (-50 dBFS)."""
+KEPT_AFTER_SAMPLES = RATE_HZ * 3 // 10
+"""Silence that is left after a sound, where the rest of it is left out."""
+KEPT_BEFORE_SAMPLES = RATE_HZ * 2 // 10
+"""And before the next one: what it begins with is often softer than the room."""
+
+# Levels are root mean squares of blocks of 20 ms. Microphones differ by a factor of a hundred, so what
+# is silence or speech is told by the utterance's own floor: the level that a tenth of it stays under.
+BLOCK_SAMPLES = RATE_HZ * 20 // 1000
+SILENCE_FACTOR = 1.5
+SILENCE_LEAST, SILENCE_MOST = 3.0, 50.0
+"""Under the one (-81 dBFS) there is only the converter; over the other (-56 dBFS) it may be speech."""
+SPEECH_FACTOR = 4.0
+SPEECH_LEAST = 10.0
+"""What stands out so far from the floor may be speech, if there is 100 ms of it; a click is shorter."""
+SPEECH_BLOCKS = 5
 LOUD_RMS = 330.0
-"""Root mean square from which a frame may be speech (-40 dBFS)."""
+"""What is as loud as this (-40 dBFS) may be speech in any case."""
 
 
 class Pacer:
@@ -67,14 +80,15 @@ class Utterance:
         self._pcm = bytearray()
         self._in_flight: deque[_InFlight] = deque()
         self._on_connection = 0
-        self._silence = 0
+        # Of each block: in the order of time, and in that of loudness.
+        self._levels: list[float] = []
+        self._ranked: list[float] = []
         self.sent = 0
         self.proven = 0
         self.skipped = 0
         """Samples of silence that were left out to catch up."""
         self.dropped = 0
         """Samples over the bound; nobody speaks that long."""
-        self.loud = False
 
     @property
     def taken(self) -> int:
@@ -86,13 +100,22 @@ class Utterance:
         """Samples that have not been sent."""
         return self.taken - self.sent
 
+    @property
+    def loud(self) -> bool:
+        """Whether anything in it may be speech, by its loudness."""
+        if not self._ranked:
+            return False
+        limit = max(SPEECH_LEAST, SPEECH_FACTOR * self._floor)
+        standing_out = len(self._ranked) - bisect_left(self._ranked, limit)
+        return self._ranked[-1] >= LOUD_RMS or standing_out >= SPEECH_BLOCKS
+
     def clear(self) -> None:
         """Start a new question; what is on its way stays counted."""
         self._pcm.clear()
         self._in_flight.clear()
-        self._silence = 0
+        self._levels.clear()
+        self._ranked.clear()
         self.sent = self.proven = 0
-        self.loud = False
 
     def append(self, pcm: bytes) -> None:
         """Take in what the microphone heard."""
@@ -101,20 +124,15 @@ class Utterance:
             self.dropped += len(pcm) // SAMPLE_BYTES - room
             pcm = pcm[: room * SAMPLE_BYTES]
         self._pcm += pcm
-        if not self.loud and _rms(pcm) >= LOUD_RMS:
-            self.loud = True
+        self._measure()
 
     def frame(self, samples: int) -> bytes:
         """Give the next frame of at most `samples`, leaving out long silence when far behind."""
-        while self.waiting > CATCH_UP_FROM_SAMPLES:
-            pcm = self._slice(samples)
-            if _rms(pcm) >= SILENCE_RMS:
-                self._silence = 0
-                return pcm
-            if self._silence < KEPT_SILENCE_SAMPLES:
-                return pcm
-            self.sent += len(pcm) // SAMPLE_BYTES
-            self.skipped += len(pcm) // SAMPLE_BYTES
+        while self.waiting > CATCH_UP_FROM_SAMPLES and self._is_quiet(
+            self.sent - KEPT_AFTER_SAMPLES, self.sent + samples + KEPT_BEFORE_SAMPLES
+        ):
+            self.sent += samples
+            self.skipped += samples
         return self._slice(samples)
 
     def heard(self, start: int, samples: int) -> bytes:
@@ -125,9 +143,6 @@ class Utterance:
     def frame_sent(self, pcm: bytes) -> None:
         """Note that the frame that `frame` gave has been handed to the link."""
         samples = len(pcm) // SAMPLE_BYTES
-        # Of no use while nothing is waiting behind it; then silence is counted from where that begins.
-        behind = self.waiting > CATCH_UP_FROM_SAMPLES
-        self._silence = self._silence + samples if behind and _rms(pcm) < SILENCE_RMS else 0
         self.sent += samples
         self._on_connection += samples
         self._in_flight.append(_InFlight(self._on_connection, self.sent))
@@ -145,7 +160,6 @@ class Utterance:
         """Count from zero on a new connection; what was on its way on the old one is not proven."""
         self._in_flight.clear()
         self._on_connection = 0
-        self._silence = 0
 
     def rewind(self, *, whole: bool) -> None:
         """Go back to what may not have arrived, or (`whole`) to the start."""
@@ -156,9 +170,28 @@ class Utterance:
         start = self.sent * SAMPLE_BYTES
         return bytes(memoryview(self._pcm)[start : start + samples * SAMPLE_BYTES])
 
+    @property
+    def _floor(self) -> float:
+        return self._ranked[len(self._ranked) // 10] if self._ranked else 0.0
 
-def _rms(pcm: bytes) -> float:
-    if not pcm:
-        return 0.0
-    samples = np.frombuffer(pcm, "<i2").astype(np.float32)
-    return float(np.sqrt(np.dot(samples, samples) / len(samples)))
+    def _is_quiet(self, start: int, end: int) -> bool:
+        """Tell whether nothing is heard between two positions; before the start something was."""
+        if start < 0 or end > len(self._levels) * BLOCK_SAMPLES:
+            return False
+        limit = min(SILENCE_MOST, max(SILENCE_LEAST, SILENCE_FACTOR * self._floor))
+        return max(self._levels[start // BLOCK_SAMPLES : -(-end // BLOCK_SAMPLES)]) < limit
+
+    def _measure(self) -> None:
+        """Take the levels of the blocks that are complete now."""
+        start = len(self._levels) * BLOCK_SAMPLES
+        blocks = (self.taken - start) // BLOCK_SAMPLES
+        if not blocks:
+            return
+        pcm = bytes(
+            memoryview(self._pcm)[start * SAMPLE_BYTES : (start + blocks * BLOCK_SAMPLES) * SAMPLE_BYTES]
+        )
+        samples = np.frombuffer(pcm, "<i2").astype(np.float32).reshape(blocks, BLOCK_SAMPLES)
+        levels = np.sqrt(np.mean(samples * samples, axis=1)).tolist()
+        self._levels += levels
+        for level in levels:
+            insort(self._ranked, level)

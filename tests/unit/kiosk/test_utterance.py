@@ -1,6 +1,7 @@
 """The log of what was said: paced, proven, sent again."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -105,6 +106,73 @@ def test_300_ms_of_a_silence_are_kept():
     log.append(speech(960) + bytes(2 * RATE_HZ * 2) + speech(RATE_HZ * 2, seed=1))
     sent = np.frombuffer(send_all(log), "<i2")
     assert np.count_nonzero(sent == 0) >= RATE_HZ * 3 // 10
+
+
+def sound(seconds, rms, seed=0):
+    """Something like a voice: noise whose loudness rises and falls four times a second."""
+    samples = round(seconds * RATE_HZ)
+    shape = np.abs(np.sin(np.arange(samples) * (4 * np.pi / RATE_HZ)))
+    noise = np.random.default_rng(seed).standard_normal(samples) * shape
+    return noise * (rms / np.sqrt(np.mean(noise**2)))
+
+
+def room(seconds, rms, seed=1):
+    return np.random.default_rng(seed).standard_normal(round(seconds * RATE_HZ)) * rms
+
+
+def pcm16(*parts):
+    return np.rint(np.concatenate(parts)).astype("<i2").tobytes()
+
+
+@pytest.mark.parametrize("rms", [12.0, 33.0, 90.0, 300.0, 3000.0])
+def test_soft_speech_is_sent_whole_however_far_behind_it_is(rms):
+    log = Utterance()
+    said = pcm16(sound(4, rms) + room(4, rms / 30))
+    log.append(said)
+    assert send_all(log) == said
+
+
+def test_a_soft_sound_that_never_pauses_is_no_silence():
+    log = Utterance()
+    log.append(pcm16(room(4, 90)))
+    send_all(log)
+    assert log.skipped == 0
+
+
+@pytest.mark.parametrize(("voice", "floor"), [(33.0, 1.5), (300.0, 5.0), (3000.0, 20.0)])
+def test_the_pauses_of_any_microphone_are_left_out_but_not_what_borders_on_a_sound(voice, floor):
+    first, second = sound(1, voice, 2), sound(2, voice, 3)
+    pause = room(4, floor, 4)
+    log = Utterance()
+    log.append(pcm16(first, pause, second))
+    sent = send_all(log)
+    assert log.skipped > 3 * RATE_HZ
+    before, after = round(0.3 * RATE_HZ), round(0.2 * RATE_HZ)
+    assert sent.startswith(pcm16(first, pause[:before]))
+    assert sent.endswith(pcm16(pause[-after:], second))
+
+
+def test_a_pause_that_went_out_as_it_was_is_left_out_from_where_it_fell_behind():
+    log = Utterance()
+    log.append(pcm16(sound(1, 1000), room(1, 2)))
+    send_all(log)
+    log.append(pcm16(room(2, 2, 5), sound(1, 1000)))
+    send_all(log)
+    assert log.skipped > 1.5 * RATE_HZ
+
+
+@pytest.mark.parametrize("voice", [33.0, 90.0, 300.0, 3000.0])
+def test_speech_is_loud_for_any_microphone(voice):
+    log = Utterance()
+    log.append(pcm16(room(0.3, voice / 30), sound(1, voice), room(0.3, voice / 30)))
+    assert log.loud
+
+
+@pytest.mark.parametrize("floor", [0.5, 5.0, 50.0, 200.0])
+def test_a_room_is_not_loud_nor_is_the_click_of_a_button_in_it(floor):
+    log = Utterance()
+    log.append(pcm16(room(0.1, floor), room(0.015, min(9 * floor, 250)), room(2, floor, 2)))
+    assert not log.loud
 
 
 def test_the_log_is_bounded_and_says_what_it_dropped():
