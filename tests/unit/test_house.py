@@ -26,7 +26,7 @@ PURE = {
     *(
         f"kiosk/{name}.py"
         for name in (
-            *("state", "events", "machine", "turns", "links", "utterance", "uplink", "downlink"),
+            *("state", "events", "machine", "turns", "overdue", "links", "utterance", "uplink", "downlink"),
             *("captions", "patience"),
         )
     ),

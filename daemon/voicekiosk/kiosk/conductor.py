@@ -225,7 +225,7 @@ class Conductor:
                 self.uplink.lost()
                 self.downlink.broken_off()
             case audio.MicrophoneOpened(stream):
-                self.uplink.microphone_opened(stream, self.parts.capture.frame_at(0.0))
+                self.uplink.microphone_opened(stream, self.parts.capture.frame_at(self.state.pressed_at_s))
             case audio.MicrophoneLost(reason):
                 self._problems[Fault.MICROPHONE] = reason
             case audio.SpeakerOpened(device):
@@ -285,11 +285,12 @@ class Conductor:
                 parts.capture.open()
             case kiosk.RunTool() | kiosk.RefuseTool() | kiosk.CancelTools():
                 self.workshop.carry_out(effect)
-            case kiosk.PlaySound(sound) if self.state.turn is not Turn.SPEAKING:
-                self.signs.show(sound, self.config)
+            case kiosk.PlaySound(sound, wordless) if self.state.turn is not Turn.SPEAKING:
+                self.signs.show(sound, self.config, wordless=wordless)
 
     def _begin_utterance(self, from_s: float, *, barge_in: bool) -> None:
         capture, settings = self.parts.capture, self.config.audio.capture
+        barge_in = barge_in or self.signs.sounding or self.parts.playback.queued_samples > 0
         self.signs.hush()
         self.parts.agent.speech_going_up(True)
         stream = capture.stream

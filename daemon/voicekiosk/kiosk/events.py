@@ -194,7 +194,7 @@ class BeginUtterance:
 
     from_s: float
     barge_in: bool
-    """The loudspeaker was playing: no pre-roll, it would hold the agent's own words."""
+    """The kiosk itself was heard or is going to be: no pre-roll, it would hold its own voice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +285,8 @@ class PlaySound:
     """Let the visitor hear a sign."""
 
     sound: Sound
+    wordless: bool = False
+    """Only the earcon: somebody is about to speak."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,13 @@ def route_appeared(s: State, emit: Emit) -> State:
 
 def take_up(s: State, due: Due, now_s: float, rules: Rules) -> State:
     """Go on with a conversation that another daemon was killed in, as if the link had been lost."""
-    s = replace(s, session_wanted=True, link=Link.RESUMING, link_deadline_s=now_s + rules.reconnecting_s)
+    s = replace(
+        s,
+        session_wanted=True,
+        conversing=True,
+        link=Link.RESUMING,
+        link_deadline_s=now_s + rules.reconnecting_s,
+    )
     if due is Due.NOTHING:
         return s
     return replace(
@@ -127,6 +133,9 @@ def _ready(s: State, now_s: float, rules: Rules, emit: Emit, *, kept: bool, fres
 def _ready_while_thinking(s: State, now_s: float, rules: Rules, emit: Emit, *, kept: bool) -> State:
     if s.question_lost and not kept:
         return turns.no_answer(s, emit)
+    if s.muted and not (s.understood or s.question_lost):
+        emit(CancelUtterance())
+        return turns.no_answer(s, emit)
     if not s.understood:
         emit(Resend(whole=not kept))
         # What the session before noticed says nothing of a fresh one's ears.
@@ -178,7 +187,7 @@ def _lost(s: State, now_s: float, rules: Rules, emit: Emit) -> State:
 
 def _go_offline(s: State, now_s: float, rules: Rules, emit: Emit) -> State:
     s = replace(s, offline=True, cut_off=False, reply_open=False)
-    if s.turn is Turn.THINKING and rules.keep_question_s > 0 and not s.understood:
+    if s.turn is Turn.THINKING and rules.keep_question_s > 0 and not (s.understood or s.muted):
         emit(PlaySound(Sound.OFFLINE))
         s = turns.keep_question(s, now_s, rules)
     elif s.turn is Turn.THINKING or (s.turn is Turn.LISTENING and rules.keep_question_s == 0):

@@ -2,7 +2,7 @@
 
 Pure: no clock, no socket, no thread, no pin. The turns of a conversation are decided in `turns`,
 the link to the service in `links`; here are the button, the operator, the devices and the
-deadlines.
+deadlines, with what they mean for a turn in `overdue`.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from typing import assert_never
 
 from voicekiosk.agent import events as agent
 from voicekiosk.audio import events as audio
-from voicekiosk.kiosk import links, patience, turns, work
+from voicekiosk.kiosk import links, overdue, patience, turns, work
 from voicekiosk.kiosk.events import (
     AudioArrived,
     CancelUtterance,
@@ -46,6 +46,9 @@ from voicekiosk.panel.gestures import DoubleTapped, Gesture, LongPressed, Presse
 
 OFFLINE_SOUND_S = 0.5
 """The earcon for "no network", with the time that a room takes to fall silent."""
+
+TICK_EVERY_S = 2.5
+"""How often somebody who waits for the link hears that it is being brought back."""
 
 AnyEvent = Event | Gesture | agent.AgentEvent | audio.AudioEvent
 Emit = Callable[[Effect], None]
@@ -83,7 +86,7 @@ def _decide(s: State, event: AnyEvent, now_s: float, rules: Rules, emit: Emit) -
             emit(FlushSpeaker())
             return replace(s, stopping=True, session_wanted=False, turn=Turn.NONE)
         case MuteSwitched(on):
-            return _mute(s, not s.muted if on is None else on, emit)
+            return _mute(s, not s.muted if on is None else on, rules, emit)
         case HangUp():
             return turns.hang_up(s, emit)
         case SayRequested(text):
@@ -102,9 +105,8 @@ def _decide(s: State, event: AnyEvent, now_s: float, rules: Rules, emit: Emit) -
             return s  # `work` decides
         case TryOut():
             # Long enough to see it connect, even where a session is given up after the last word.
-            return replace(
-                s, session_wanted=True, hang_up_at_s=now_s + max(rules.connecting_s, rules.keep_open_s)
-            )
+            hang_up_at_s = now_s + max(rules.connecting_s, rules.keep_open_s)
+            return replace(s, session_wanted=True, conversing=True, hang_up_at_s=hang_up_at_s)
         case _ if isinstance(event, audio.AudioEvent):
             return _device(s, event, now_s, rules, emit)
         case _:
@@ -118,6 +120,7 @@ def _settle(s: State, now_s: float, rules: Rules) -> State:
             s,
             link_deadline_s=NEVER,
             hang_up_at_s=NEVER,
+            tick_at_s=NEVER,
             turn_deadline_s=NEVER,
             tail_until_s=NEVER,
             nudge_at_s=NEVER,
@@ -133,13 +136,18 @@ def _settle(s: State, now_s: float, rules: Rules) -> State:
         # Whoever was talking has been answered; an open session would only cost more.
         s = replace(s, session_wanted=False)
     if not s.session_wanted:
-        s = replace(s, kept_until_s=NEVER)
+        s = replace(s, kept_until_s=NEVER, tick_at_s=NEVER, conversing=False)
         # The sign of being offline goes by itself: nobody looks whether it is still true.
         deadline_s = min(s.link_deadline_s, now_s + rules.offline_s) if s.offline else NEVER
         return replace(s, link=Link.CLOSED, link_deadline_s=deadline_s, hang_up_at_s=NEVER, sayings=())
     if s.link is Link.CLOSED:
         s = replace(s, link=Link.CONNECTING, link_deadline_s=now_s + rules.connecting_s)
-    if s.turn is not Turn.NONE or rules.connect_on_boot or s.kept_until_s < NEVER:
+    if s.link is not Link.RESUMING or s.turn is not Turn.THINKING:
+        s = replace(s, tick_at_s=NEVER)
+    elif s.tick_at_s == NEVER:
+        s = replace(s, tick_at_s=now_s + TICK_EVERY_S)
+    stays = rules.connect_on_boot and not s.conversing
+    if s.turn is not Turn.NONE or stays or s.kept_until_s < NEVER:
         return replace(s, hang_up_at_s=NEVER)
     if s.hang_up_at_s == NEVER:
         s = replace(s, hang_up_at_s=now_s + rules.keep_open_s)
@@ -158,7 +166,7 @@ def _button(s: State, gesture: Gesture, now_s: float, rules: Rules, emit: Emit) 
             return turns.hang_up(s, emit)
         case LongPressed():
             mutes = rules.mode == "toggle" and not s.confirm_pressed
-            return _mute(s, not s.muted, emit) if mutes else s
+            return _mute(s, not s.muted, rules, emit) if mutes else s
         case _:
             assert_never(gesture)
 
@@ -187,13 +195,17 @@ def _press(s: State, pressed_s: float, now_s: float, rules: Rules, emit: Emit) -
     if s.turn is Turn.LISTENING:
         return _press_while_listening(s, pressed_s, now_s, rules, emit)
     if s.offline or s.link is Link.WAITING:
-        emit(PlaySound(Sound.OFFLINE))
+        waits = rules.keep_question_s > 0
+        if not waits:
+            emit(PlaySound(Sound.OFFLINE))
         emit(ConnectNow())
         s = replace(s, session_wanted=True, link_deadline_s=now_s + rules.connecting_s)
-        if rules.keep_question_s == 0:
+        if not waits:
             return s
-        # The sign must not become part of the question.
-        pressed_s += OFFLINE_SOUND_S
+        # The sign must not become part of the question, nor be silenced by its beginning.
+        s = turns.listen(s, pressed_s + OFFLINE_SOUND_S, now_s, rules, emit, loud=True)
+        emit(PlaySound(Sound.OFFLINE, wordless=True))
+        return s
     return turns.listen(s, pressed_s, now_s, rules, emit)
 
 
@@ -220,10 +232,8 @@ def _release(s: State, held_s: float, now_s: float, rules: Rules, emit: Emit) ->
     return turns.end_listening(s, now_s, rules, emit)
 
 
-def _mute(s: State, on: bool, emit: Emit) -> State:
-    if on and s.turn is Turn.LISTENING:
-        s = turns.cancel(s, emit)
-    return replace(s, muted=on)
+def _mute(s: State, on: bool, rules: Rules, emit: Emit) -> State:
+    return replace(turns.withhold(s, rules, emit) if on else s, muted=on)
 
 
 def _device(s: State, event: audio.AudioEvent, now_s: float, rules: Rules, emit: Emit) -> State:
@@ -275,9 +285,12 @@ def _tick(s: State, tick: Tick, now_s: float, rules: Rules, emit: Emit) -> State
     if s.link_deadline_s <= now_s:
         s = links.link_deadline(s, now_s, rules, emit)
     if s.nudge_at_s <= now_s:
-        s = turns.nudge(s, now_s, rules, emit)
+        s = overdue.nudge(s, now_s, rules, emit)
     if s.turn_deadline_s <= now_s:
-        s = turns.turn_deadline(s, tick, now_s, rules, emit)
+        s = overdue.turn_deadline(s, tick, now_s, rules, emit)
     if s.hang_up_at_s <= now_s:
-        s = replace(s, session_wanted=False)
+        s = replace(s, session_wanted=rules.connect_on_boot, conversing=False)
+    if s.tick_at_s <= now_s:
+        emit(PlaySound(Sound.TICK))
+        s = replace(s, tick_at_s=NEVER)
     return s

@@ -27,10 +27,10 @@ WORDLESS = frozenset({Sound.TICK})
 PAUSE = bytes(2 * RATE_HZ * 15 // 100)
 
 
-def pcm_of(sound: Sound, config: Config, now: datetime) -> bytes:
+def pcm_of(sound: Sound, config: Config, now: datetime, *, wordless: bool = False) -> bytes:
     """Return the sign as 24 kHz PCM16; `now` is local time, for the night hours."""
     pcm = earcon(EARCONS[sound])
-    if config.sounds.words and sound not in WORDLESS:
+    if config.sounds.words and not (wordless or sound in WORDLESS):
         pcm += PAUSE + sentence(str(sound), config.sounds.language, config.sounds.directory)
     return at_night(pcm, config, now)
 
@@ -76,11 +76,11 @@ class Signs:
         """Whether something is queued or audible; the loudspeaker is to be open for it."""
         self._sound: Sound | None = None
 
-    def show(self, sound: Sound, config: Config) -> None:
+    def show(self, sound: Sound, config: Config, *, wordless: bool = False) -> None:
         """Play the sign for `sound`, but not again while it is being played: people press twice."""
         if self.sounding and sound is self._sound:
             return
-        self.play(pcm_of(sound, config, datetime.now().astimezone()))
+        self.play(pcm_of(sound, config, datetime.now().astimezone(), wordless=wordless))
         self._sound = sound
 
     def play(self, pcm: bytes) -> None:
@@ -92,5 +92,6 @@ class Signs:
 
     def hush(self) -> None:
         """Be silent at once: somebody is about to speak."""
+        self._sound = None
         if self.sounding:
             self._speaker().flush()

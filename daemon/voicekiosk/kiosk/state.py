@@ -133,7 +133,11 @@ class State:
     offline: bool = False
     """The last attempt to reach the service was given up, and nothing has shown since that it would work."""
     link_deadline_s: float = NEVER
+    conversing: bool = False
+    """Somebody has pressed, and not been silent since for as long as a session is kept open."""
     hang_up_at_s: float = NEVER
+    tick_at_s: float = NEVER
+    """When somebody who waits for the link hears the next sign that it is being brought back."""
 
     turn: Turn = Turn.NONE
     turn_deadline_s: float = NEVER
@@ -209,6 +213,12 @@ class State:
         return self.turn is Turn.LISTENING
 
     @property
+    def would_be_sent(self) -> bool:
+        """Whether speech is left that goes to the service now, or when there is a link again."""
+        unsure = self.link is not Link.READY and not self.question_lost
+        return not self.understood and (unsure or not self.utterance_sent)
+
+    @property
     def busy(self) -> bool:
         """Whether a tool has been called and its answer has not begun."""
         return bool(self.work) or self.confirming is not None or self.owed
@@ -222,9 +232,7 @@ class State:
     def microphone_wanted(self) -> bool:
         """Whether the microphone is open for a reason of the conversation (not counting `warm`)."""
         return not (self.stopping or self.muted) and (
-            self.turn is not Turn.NONE
-            or self.session_wanted
-            or Fault.MICROPHONE in self.faults | self.untried
+            self.turn is not Turn.NONE or self.conversing or Fault.MICROPHONE in self.faults | self.untried
         )
 
     @property
@@ -243,6 +251,7 @@ class State:
             self.kept_until_s,
             self.link_deadline_s,
             self.hang_up_at_s,
+            self.tick_at_s,
             self.turn_deadline_s,
             self.tail_until_s,
             self.nudge_at_s,

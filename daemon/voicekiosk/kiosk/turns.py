@@ -23,9 +23,7 @@ from voicekiosk.kiosk.events import (
     HoldReply,
     PlayHeldReply,
     PlaySound,
-    RenewSession,
     Sound,
-    Tick,
     TurnClosed,
     TurnOpened,
     UtteranceSent,
@@ -38,9 +36,11 @@ Emit = Callable[[Effect], None]
 # --- listening ---------------------------------------------------------------------------------
 
 
-def listen(s: State, pressed_s: float, now_s: float, rules: Rules, emit: Emit) -> State:
-    """Begin a question: the microphone goes live, whatever was playing stops."""
-    barge_in = s.turn is Turn.SPEAKING
+def listen(
+    s: State, pressed_s: float, now_s: float, rules: Rules, emit: Emit, *, loud: bool = False
+) -> State:
+    """Begin a question: the microphone goes live, whatever was playing stops; `loud`: a sign comes first."""
+    barge_in = loud or s.turn is Turn.SPEAKING
     if s.turn is not Turn.NONE or s.reply_open:
         emit(FlushSpeaker())
     emit(BeginUtterance(from_s=pressed_s, barge_in=barge_in))
@@ -48,6 +48,7 @@ def listen(s: State, pressed_s: float, now_s: float, rules: Rules, emit: Emit) -
         s,
         turn=Turn.LISTENING,
         session_wanted=True,
+        conversing=True,
         pressed_at_s=pressed_s,
         latched=rules.mode == "toggle",
         tail_until_s=NEVER,
@@ -65,7 +66,7 @@ def listen(s: State, pressed_s: float, now_s: float, rules: Rules, emit: Emit) -
     )
     if s.latched:
         s = replace(s, turn_deadline_s=latched_deadline_s(s, now_s, rules))
-    return _forget_reply(s)
+    return forget_reply(s)
 
 
 def latched_deadline_s(s: State, now_s: float, rules: Rules) -> float:
@@ -127,15 +128,24 @@ def cancel(s: State, emit: Emit) -> State:
     emit(CancelUtterance())
     if s.reply_held:
         emit(DropHeldReply())
-        s = _forget_reply(s)
+        s = forget_reply(s)
     return replace(s, turn=Turn.NONE, utterance_sent=True)
+
+
+def withhold(s: State, rules: Rules, emit: Emit) -> State:
+    """Take back what has not reached the service; what has is answered."""
+    if s.kept_until_s < NEVER:
+        return replace(cancel(s, emit), kept_until_s=NEVER, session_wanted=rules.connect_on_boot)
+    if s.turn is Turn.LISTENING or (s.turn is not Turn.NONE and s.would_be_sent):
+        return cancel(s, emit)
+    return s
 
 
 def hang_up(s: State, emit: Emit) -> State:
     """End the conversation."""
     emit(CancelUtterance())
     emit(FlushSpeaker())
-    return _forget_reply(replace(s, turn=Turn.NONE, session_wanted=False, utterance_sent=True))
+    return forget_reply(replace(s, turn=Turn.NONE, session_wanted=False, utterance_sent=True))
 
 
 def say(s: State, text: str, now_s: float, rules: Rules, emit: Emit) -> State:
@@ -161,7 +171,8 @@ def say(s: State, text: str, now_s: float, rules: Rules, emit: Emit) -> State:
     return s
 
 
-def _forget_reply(s: State) -> State:
+def forget_reply(s: State) -> State:
+    """Have nothing more to do with the latest reply."""
     return replace(
         s, reply_id="", reply_open=False, reply_has_audio=False, reply_has_words=False, reply_held=False
     )
@@ -247,12 +258,12 @@ def _speech_started(s: State, now_s: float, rules: Rules, emit: Emit) -> State:
             if s.reply_held:
                 # It answered half a sentence; the visitor went on.
                 emit(DropHeldReply())
-                s = _forget_reply(s)
+                s = forget_reply(s)
             return replace(s, heard=True, understood=False, turn_deadline_s=s.pressed_at_s + rules.max_hold_s)
         case Turn.THINKING | Turn.SPEAKING:
             emit(FlushSpeaker())
             emit(TurnOpened())
-            s = _forget_reply(replace(s, heard=True, understood=False, nudge_at_s=NEVER))
+            s = forget_reply(replace(s, heard=True, understood=False, nudge_at_s=NEVER))
             return _think(s, max(s.turn_deadline_s, now_s + rules.thinking_timeout_s))
         case _:
             return s
@@ -288,12 +299,12 @@ def _reply_started(s: State, reply_id: str, now_s: float, rules: Rules, emit: Em
         if greeting:
             # A greeting never answers anybody: whoever is already speaking needs none.
             emit(FlushSpeaker())
-            return _forget_reply(s)
+            return forget_reply(s)
         emit(HoldReply())
         return replace(s, reply_held=True)
     if greeting and s.turn is Turn.THINKING:
         emit(FlushSpeaker())
-        return _forget_reply(s)
+        return forget_reply(s)
     emit(TurnClosed())
     if s.turn is Turn.SPEAKING:
         return s
@@ -304,9 +315,9 @@ def _reply_interrupted(s: State, now_s: float, rules: Rules, emit: Emit) -> Stat
     if s.turn is Turn.LISTENING:
         if s.reply_held:
             emit(DropHeldReply())
-        return _forget_reply(s)
+        return forget_reply(s)
     emit(FlushSpeaker())
-    s = _forget_reply(s)
+    s = forget_reply(s)
     if s.turn is Turn.NONE:
         return s
     # The service heard something else and owes an answer to that; sometimes it forgets (gotcha 9).
@@ -333,60 +344,4 @@ def no_answer(s: State, emit: Emit) -> State:
     """Give up on an answer, and say so."""
     emit(TurnClosed())
     emit(PlaySound(Sound.NO_ANSWER))
-    return _forget_reply(replace(s, turn=Turn.NONE))
-
-
-# --- deadlines ---------------------------------------------------------------------------------
-
-
-def nudge(s: State, now_s: float, rules: Rules, emit: Emit) -> State:
-    """Ask for the answer that did not come, once (protocol §6.5)."""
-    s = replace(s, nudge_at_s=NEVER)
-    if s.turn is not Turn.THINKING or s.reply_open or s.nudged:
-        return s
-    if s.link is not Link.READY:
-        return s
-    if not s.heard:
-        # Where nobody said anything, asking would make the agent answer silence; and so it would
-        # where it is deaf, which an answer would only hide.
-        return _deaf(s, now_s, rules, emit) if s.loud else no_answer(s, emit)
-    emit(CreateReply())
-    return replace(s, nudged=True, turn_deadline_s=max(s.turn_deadline_s, now_s + rules.nudge_after_s))
-
-
-def turn_deadline(s: State, tick: Tick, now_s: float, rules: Rules, emit: Emit) -> State:
-    """Leave a turn that took too long."""
-    match s.turn:
-        case Turn.LISTENING if s.latched and not s.heard and s.link is Link.READY:
-            return cancel(s, emit)
-        case Turn.LISTENING:
-            if s.held:
-                s = replace(s, faults=s.faults | {Fault.STUCK_BUTTON})
-            return finish_listening(s, now_s, rules, emit)
-        case Turn.THINKING if s.loud and not s.heard and s.link is Link.READY and s.utterance_sent:
-            return _deaf(s, now_s, rules, emit)
-        case Turn.THINKING:
-            return no_answer(s, emit)
-        case Turn.SPEAKING:
-            return _stalled(s, tick, now_s, rules, emit)
-        case Turn.NONE:
-            return s
-
-
-def _deaf(s: State, now_s: float, rules: Rules, emit: Emit) -> State:
-    """Try a service that does not hear in a second session, once; then say so."""
-    if s.renewed:
-        return no_answer(replace(s, faults=s.faults | {Fault.DEAF}), emit)
-    emit(RenewSession())
-    deadline_s = now_s + rules.reconnecting_s + rules.max_hold_s + rules.thinking_timeout_s
-    return replace(s, renewed=True, nudged=False, utterance_sent=False, turn_deadline_s=deadline_s)
-
-
-def _stalled(s: State, tick: Tick, now_s: float, rules: Rules, emit: Emit) -> State:
-    """End an answer that stopped in the middle; one that still plays gets more time."""
-    quiet_since_s = now_s if tick.queued_samples > 0 else tick.audio_at_s
-    lost = Fault.LOUDSPEAKER in s.faults
-    if not lost and now_s < quiet_since_s + rules.speaking_stall_s:
-        return replace(s, turn_deadline_s=quiet_since_s + rules.speaking_stall_s)
-    emit(FlushSpeaker())
-    return _forget_reply(replace(s, turn=Turn.NONE))
+    return forget_reply(replace(s, turn=Turn.NONE))

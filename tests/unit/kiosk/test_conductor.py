@@ -10,8 +10,9 @@ from tests.rigs.still_loop import StillLoop
 
 from voicekiosk.agent import events as agent
 from voicekiosk.audio import events as audio
+from voicekiosk.audio.earcons import earcon
 from voicekiosk.config.diff import compare
-from voicekiosk.config.schema import Audio, Capture, Config, Panel, Playback
+from voicekiosk.config.schema import Audio, Capture, Config, Conversation, Panel, Playback
 from voicekiosk.errors import RefusedError
 from voicekiosk.kiosk import events as kiosk
 from voicekiosk.kiosk.conductor import Conductor
@@ -255,6 +256,47 @@ def test_a_pre_roll_never_reaches_back_into_the_agents_own_words(kiosk_):
     one.agent.say(READY)
     one.hear(1.0)
     assert len(one.agent.sent) // 2 <= 1.2 * 24000 + 480
+
+
+def test_a_pre_roll_never_reaches_back_into_a_sign_of_the_kiosk(kiosk_):
+    one = kiosk_(Config(audio=Audio(capture=Capture(warm=True, preroll_ms=2000))))
+    one.open_microphone()
+    one.hear(3.0)
+    one.conductor.play_aloud(bytes(2 * 24000))
+    one.hear(0.5)
+    one.press()
+    one.agent.say(READY)
+    one.hear(0.5)
+    assert one.speaker.calls[-1] == "flush"
+    assert one.conductor.uplink.utterance.taken <= 0.55 * 24000
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_the_sign_of_no_network_is_heard_and_is_no_part_of_the_question_that_is_kept(kiosk_, warm):
+    config = Config(
+        audio=Audio(capture=Capture(warm=warm, preroll_ms=2000)),
+        conversation=Conversation(keep_question_s=600),
+    )
+    one = kiosk_(config)
+    one.press()
+    one.loop.pass_time(11)
+    one.release()
+    one.loop.pass_time(1)
+    assert one.name is Name.OFFLINE
+    one.speaker.post(audio.SpeakerDrained(one.loop.time(), 0))
+    one.loop.turn()
+    if warm:
+        one.open_microphone()
+        one.hear(3.0)
+    before = len(one.speaker.calls)
+    one.press()
+    if not warm:
+        one.open_microphone()
+    one.hear(1.0)
+    assert "play" in one.speaker.calls[before:]
+    assert "flush" not in one.speaker.calls[before:]
+    assert one.speaker.pcm.endswith(earcon("offline")), "words would take longer than the visitor waits"
+    assert one.conductor.uplink.utterance.taken == pytest.approx(0.5 * 24000, abs=960)
 
 
 def test_mute_closes_a_warm_microphone(kiosk_):

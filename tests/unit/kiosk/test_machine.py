@@ -185,6 +185,25 @@ def test_on_boot_the_session_is_wanted_from_the_start_and_never_hung_up():
     assert scene.state.session_wanted
 
 
+def test_on_boot_the_microphone_is_open_only_during_a_conversation():
+    scene = idle(connect_on_boot=True, keep_open_s=45)
+    scene.tell(READY)
+    assert not scene.state.microphone_wanted, "closed until somebody presses"
+    scene.press()
+    scene.wait(1)
+    scene.release()
+    scene.wait(0.2)
+    scene.tell(kiosk.UtteranceSent(loud=True), agent.SpeechStarted(), agent.UserText("hi", final=True))
+    scene.tell(agent.ReplyStarted("r1"), kiosk.AudioArrived("r1"))
+    scene.tell(agent.ReplyDone("r1", interrupted=False), DRAINED)
+    scene.wait(44)
+    assert scene.state.microphone_wanted, "the visitor goes on"
+    scene.wait(1)
+    assert not scene.state.microphone_wanted
+    assert scene.state.session_wanted
+    assert scene.state.link is Link.READY
+
+
 def test_double_tap_ends_the_conversation():
     scene = speaking()
     effects = scene.tell(DoubleTapped(scene.now_s))
@@ -290,6 +309,47 @@ def test_muting_takes_a_question_back_and_a_press_is_only_answered():
     assert not scene.state.microphone_live
     scene.tell(kiosk.MuteSwitched(on=None))
     assert scene.name is Name.IDLE
+
+
+@pytest.mark.parametrize("link", ["late", "lost"])
+def test_muting_takes_back_what_was_asked_and_has_not_arrived(link):
+    scene = listening()
+    if link == "lost":
+        scene.tell(DROPPED)
+    scene.release()
+    scene.wait(0.2)
+    if link == "lost":
+        scene.tell(kiosk.UtteranceSent(loud=True))
+    assert kiosk.CancelUtterance() in scene.tell(kiosk.MuteSwitched(on=True))
+    assert scene.name is Name.MUTED
+    assert scene.state.turn is Turn.NONE
+    assert scene.tell(RESUMED) == []
+
+
+def test_muting_leaves_a_question_that_has_arrived_to_be_answered():
+    scene = thinking()
+    assert scene.tell(kiosk.MuteSwitched(on=True)) == []
+    scene.tell(agent.UserText("hi", final=True), agent.ReplyStarted("r1"), kiosk.AudioArrived("r1"))
+    assert scene.state.turn is Turn.SPEAKING
+    assert scene.tell(kiosk.MuteSwitched(on=False), kiosk.MuteSwitched(on=True)) == []
+
+
+def test_a_question_that_a_drop_left_open_is_not_sent_again_under_the_sign_of_a_closed_microphone():
+    scene = thinking()
+    scene.tell(kiosk.MuteSwitched(on=True), DROPPED)
+    effects = scene.tell(CONTINUED)
+    assert kinds(effects) == [kiosk.CancelUtterance, kiosk.TurnClosed, kiosk.PlaySound]
+    assert scene.state.turn is Turn.NONE
+
+
+def test_muting_forgets_a_question_that_waits_for_the_network():
+    scene = offline(keep_question_s=600)
+    assert scene.tell(kiosk.MuteSwitched(on=True)) == [kiosk.CancelUtterance()]
+    assert not scene.state.session_wanted
+    scene = thinking(keep_question_s=600)
+    scene.tell(kiosk.MuteSwitched(on=True), DROPPED, GIVEN_UP)
+    assert kiosk.CancelUtterance() in scene.effects
+    assert not scene.state.session_wanted
 
 
 # --- barge-in ----------------------------------------------------------------------------------
@@ -559,6 +619,23 @@ def test_a_question_whose_text_has_not_come_is_sent_again_though_its_turn_was_cl
     assert scene.tell(ready) == [kiosk.Resend(whole=whole)]
 
 
+def test_whoever_waits_for_the_link_hears_that_it_is_being_brought_back():
+    scene = thinking()
+    scene.tell(DROPPED)
+    assert scene.wait(10) == [kiosk.PlaySound(Sound.TICK)] * 4
+    scene.tell(RESUMED)
+    assert kiosk.PlaySound(Sound.TICK) not in scene.wait(10)
+
+
+def test_nobody_who_speaks_or_who_asked_nothing_hears_the_link_being_brought_back():
+    scene = listening()
+    scene.tell(DROPPED)
+    assert scene.wait(10) == []
+    scene = speaking()
+    scene.tell(agent.ReplyDone("r1", interrupted=False), DRAINED, DROPPED)
+    assert scene.wait(10) == []
+
+
 def test_a_fresh_session_that_does_not_hear_the_question_again_is_not_asked_about_it():
     scene = thinking()
     scene.tell(DROPPED, CONTINUED, kiosk.UtteranceSent(loud=True))
@@ -771,9 +848,11 @@ def test_a_question_asked_without_network_waits_for_it_where_that_is_allowed():
 
 def test_a_press_while_offline_says_no_network_and_then_listens_where_that_is_allowed():
     scene = offline(keep_question_s=600)
-    effects = scene.press()
-    assert effects[:2] == [kiosk.PlaySound(Sound.OFFLINE), kiosk.ConnectNow()]
-    assert effects[-1].from_s > scene.now_s, "the sign is no part of the question"
+    connect, begin, sign = scene.press()
+    assert connect == kiosk.ConnectNow()
+    assert begin.from_s > scene.now_s, "the sign is no part of the question"
+    assert begin.barge_in, "nor is a pre-roll that reaches back into it"
+    assert sign == kiosk.PlaySound(Sound.OFFLINE, wordless=True), "what begins does not silence it"
     assert sign_of(scene.state) is Sign.MICROPHONE_LIVE_NO_LINK
     scene.now_s += 3
     scene.release()

@@ -117,6 +117,7 @@ def test_the_lamp_shows_the_live_microphone_exactly_when_it_is_live(script, rule
         assert (sign_of(state) in MICROPHONE_SIGNS) == (state.microphone_live and not state.stopping)
         if state.muted or state.stopping:
             assert not state.microphone_live
+            assert not any(isinstance(e, kiosk.Resend | kiosk.BeginUtterance) for e in effects)
 
     play(script, rules, check)
 

@@ -52,6 +52,19 @@ def test_the_tick_never_has_words():
     assert sounds.pcm_of(Sound.TICK, Config(), NOON) == earcon("tick")
 
 
+def test_where_somebody_is_about_to_speak_the_sign_is_all():
+    assert sounds.pcm_of(Sound.OFFLINE, Config(), NOON, wordless=True) == earcon("offline")
+
+
+def test_a_sign_that_was_silenced_can_be_heard_again_at_once():
+    speaker = Speaker()
+    signs = Signs(lambda: speaker)
+    signs.show(Sound.OFFLINE, PLAIN)
+    signs.hush()
+    signs.show(Sound.OFFLINE, PLAIN)
+    assert speaker.played == [earcon("offline"), "end", "flush", earcon("offline"), "end"]
+
+
 def test_without_words_the_sign_is_all():
     assert sounds.pcm_of(Sound.OFFLINE, PLAIN, NOON) == earcon("offline")
 
