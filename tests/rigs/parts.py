@@ -141,7 +141,7 @@ class FakeAgent:
     def speech_going_up(self, speaking):
         self.calls.append(f"speech {speaking}")
 
-    def create_reply(self, instructions=None):
+    def create_reply(self, instructions=None, *, go_on=False):
         self.calls.append(("create", instructions))
         return True
 
@@ -167,6 +167,9 @@ class FakeAgent:
     def snapshot(self, reply_id="", played_samples=0):
         self.asked = reply_id, played_samples
         return self.left
+
+    def keep(self, for_s):
+        self.calls.append(("keep", for_s))
 
     def restore(self, snapshot, age_s):
         self.calls.append(("restore", snapshot, age_s))

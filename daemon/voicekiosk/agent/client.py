@@ -21,7 +21,7 @@ from voicekiosk.agent.opening import host_name, warm_up
 from voicekiosk.agent.outputs import Attempt, Close, Note, Outputs, Send
 from voicekiosk.agent.prompts import for_now
 from voicekiosk.agent.session import Session
-from voicekiosk.agent.snapshot import Snapshot
+from voicekiosk.agent.snapshot import Left, Snapshot
 from voicekiosk.config.schema import Config
 
 log = logging.getLogger("voicekiosk.agent")
@@ -48,7 +48,7 @@ class AgentClient:
         self._on_event = on_event
         self._rng = rng or random.Random()  # noqa: S311  # spreads reconnects, guards nothing
         self._session = Session(config, hide)
-        self._ladder = self._new_ladder()
+        self._ladder = Ladder.of(config.network, self._rng)
         self._dialler = Dialler(credential, hide)
         self._intake = Intake(self._emit)
         self._link: Link | None = None
@@ -70,8 +70,7 @@ class AgentClient:
         self._since_s = 0.0
         self._failure: Failure | None = None
         self._retry_at_s: float | None = None
-        # What another process left of a conversation, and when it was last seen alive.
-        self._taken_up: tuple[Snapshot | None, float] = (None, 0.0)
+        self._left = Left()
         self._drops = self._resumed = self._continued = 0
 
     # Wishes
@@ -122,14 +121,17 @@ class AgentClient:
         return 0 if self._link is None else self._link.audio_sent_samples
 
     def speech_going_up(self, speaking: bool) -> None:
-        """Tell whether the visitor's speech is being sent: the link is then watched more closely."""
+        """Tell whether the visitor's speech goes up: the link is watched closely, no pause waited for."""
         self._speaking = speaking
+        if speaking:
+            self._ladder.reset()
+            self._nudged.set()
         if self._link is not None:
             self._link.speech_going_up(speaking)
 
-    def create_reply(self, instructions: str | None = None) -> bool:
-        """Ask for a reply without the visitor speaking; False when there is no session."""
-        outputs = self._session.create_reply(instructions)
+    def create_reply(self, instructions: str | None = None, *, go_on: bool = False) -> bool:
+        """Ask for a reply, or (`go_on`) for the rest of one; False when there is no session."""
+        outputs = self._session.create_reply(instructions, go_on=go_on)
         self._apply(outputs)
         return bool(outputs)
 
@@ -164,7 +166,7 @@ class AgentClient:
         """Take a new configuration; what a running session cannot take on holds for the next one."""
         self._config = config
         self._refusal = None
-        self._ladder = self._new_ladder()
+        self._ladder = Ladder.of(config.network, self._rng)
         self._apply(self._session.reconfigure(self._for_now()))
 
     def snapshot(self, reply_id: str = "", played_samples: int = 0) -> Snapshot | None:
@@ -173,7 +175,11 @@ class AgentClient:
 
     def restore(self, snapshot: Snapshot, age_s: float) -> None:
         """Have the next conversation be the one that another process left `age_s` ago."""
-        self._taken_up = snapshot, self._now_s() - age_s
+        self._left.put(snapshot, dropped_s=self._now_s() - age_s, until_s=float("inf"))
+
+    def keep(self, for_s: float) -> None:
+        """Give the session up, but let a conversation within `for_s` go on from this one; 0 forgets it."""
+        self._left.put(self.snapshot() if for_s > 0 else None, until_s=self._now_s() + for_s)
 
     def warm_up(self) -> None:
         """Do now what the first connection would have to wait for: reading certificates takes a while."""
@@ -206,8 +212,7 @@ class AgentClient:
     async def _run(self) -> None:
         while True:
             self._session.reconfigure(self._for_now())
-            self._session.begin(*self._taken_up)
-            self._taken_up = (None, 0.0)
+            self._session.begin(*self._left.take(self._now_s()))
             self._failure = None
             ended = await self._converse()
             self._retry_at_s = None
@@ -374,12 +379,6 @@ class AgentClient:
             self._refusal, self._refused_key = refused, self._credential()
         log.debug("the service refuses: %s", failure.detail)
         return refused
-
-    def _new_ladder(self) -> Ladder:
-        network = self._config.network
-        return Ladder(
-            backoff_max_s=network.backoff_max_s, connect_timeout_s=network.connect_timeout_s, rng=self._rng
-        )
 
     def _for_now(self) -> Config:
         return for_now(self._config, datetime.now().astimezone())

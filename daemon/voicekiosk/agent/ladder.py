@@ -3,19 +3,20 @@
 import random
 
 from voicekiosk.agent.failures import Failure, Remedy
+from voicekiosk.config.schema import Network
 
 QUICK_WINDOW_S = 25.0
 QUICK_INTERVAL_S = 1.0
 QUICK_LIMIT_S = 2.0
 HEALTHY_S = 60.0
-SETTLED_S = 2.0
 
 
 class Ladder:
     """The pauses between attempts, and how long each attempt may take.
 
     For the first 25 s an attempt a second, each given up after 2 s; then full jitter with a doubling
-    cap. A failure that the server caused goes to the jitter directly.
+    cap. A failure that the server caused goes to the jitter directly. Trouble is over when a session has
+    lived for a minute, or somebody presses: sessions that are ready and gone again are trouble too.
     """
 
     def __init__(self, *, backoff_max_s: float, connect_timeout_s: float, rng: random.Random) -> None:
@@ -29,6 +30,11 @@ class Ladder:
         self._backoffs = 0
         self.attempts = 0
         """Attempts since the last session was ready, or since `reset`."""
+
+    @classmethod
+    def of(cls, network: Network, rng: random.Random) -> "Ladder":
+        """Take the bounds out of a configuration."""
+        return cls(backoff_max_s=network.backoff_max_s, connect_timeout_s=network.connect_timeout_s, rng=rng)
 
     def reset(self) -> None:
         """Forget the failures: somebody pressed, or a route appeared."""
@@ -57,7 +63,7 @@ class Ladder:
     def failed(self, failure: Failure, now_s: float, *, lived_s: float | None = None) -> float:
         """Return the pause before the next attempt; `lived_s` is how long the session was ready."""
         network = failure.remedy is Remedy.AGAIN
-        if lived_s is not None and (lived_s >= HEALTHY_S or (network and lived_s >= SETTLED_S)):
+        if lived_s is not None and lived_s >= HEALTHY_S:
             self.reset()
         first = self._trouble_since_s is None
         if self._trouble_since_s is None:

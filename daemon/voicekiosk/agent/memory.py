@@ -14,6 +14,7 @@ TOOLS = "\0tools"
 """Stands in the place of a reply's id for what the kiosk itself has to tell."""
 LONGEST_TURN = 600
 LONGEST_CARRY = 4000
+LAST_WORDS = 12
 
 _HEAD = (
     "\n\n[What was said so far]\n"
@@ -119,6 +120,13 @@ class Memory:
         turn.text, turn.final = heard, True
         return heard
 
+    def last_heard(self) -> str:
+        """Return the last words that were heard of an answer that was cut off; empty where none was."""
+        turn = self._turns[-1] if self._turns else _Turn(None)
+        if turn.reply_id in (None, TOOLS) or not turn.cut:
+            return ""
+        return " ".join(_harmless(turn.text).split()[-LAST_WORDS:])
+
     def snapshot(self, reply_id: str, played_samples: int) -> tuple[Said, ...]:
         """Return the turns; of reply `reply_id` what had been heard after so many samples were played."""
         turns = self._turns if self._carries else ()
@@ -160,8 +168,7 @@ class Memory:
 
 
 def _line(turn: _Turn) -> str:
-    # What people said is data: it must not be able to end the record, or look like a part of it.
-    text = re.sub(r"[\s\[\]]+", " ", turn.text).strip()
+    text = _harmless(turn.text)
     if not text:
         return ""
     if len(text) > LONGEST_TURN:
@@ -169,6 +176,11 @@ def _line(turn: _Turn) -> str:
         text = f"{text[:half].rstrip()} … {text[-half:].lstrip()}"
     speaker = {None: "Visitor", TOOLS: "Kiosk"}.get(turn.reply_id, "You")
     return f"{speaker}: {text}{' … (cut off here)' if turn.cut else ''}"
+
+
+def _harmless(text: str) -> str:
+    # What people said is data: it must not be able to end the record, or look like a part of it.
+    return re.sub(r"[\s\[\]]+", " ", text).strip()
 
 
 def _whole_words(text: str, end: int) -> str:

@@ -170,7 +170,9 @@ class Session:
             return events.Ended(None)
         if self._ended:
             self._forget_session()
-            return Failure(Cause.EXPIRED, Remedy.FRESH, "session_ended", "the service ended the session")
+            # One that was never ready would be followed by the next without a pause.
+            remedy = Remedy.LATER if phase is Phase.CONFIGURING else Remedy.FRESH
+            return Failure(Cause.EXPIRED, remedy, "session_ended", "the service ended the session")
         if self._error is not None and now_s - self._error_s <= ERROR_EXPLAINS_S:
             failure = of_error(self._error.code, self._error.message, was_ready=was_ready)
         else:
@@ -254,10 +256,12 @@ class Session:
         self._deadline_s = now_s + self._end_timeout_s
         return (Send(wire.END),)
 
-    def create_reply(self, instructions: str | None = None) -> Outputs:
-        """Ask for a reply without the visitor speaking; nothing happens when not ready."""
+    def create_reply(self, instructions: str | None = None, *, go_on: bool = False) -> Outputs:
+        """Ask for a reply without the visitor speaking, told with `go_on` how far the last one was heard."""
         if not self.ready:
             return ()
+        if go_on and (heard := self.memory.last_heard()):
+            instructions = f'{instructions or ""} The last words of it that were heard: "… {heard}"'
         self._turns.greeting_unwanted = False
         return (Send(wire.encode_reply_create(instructions)),)
 

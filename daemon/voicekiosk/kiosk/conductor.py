@@ -272,8 +272,8 @@ class Conductor:
             case kiosk.DropHeldReply():
                 self.downlink.drop_held()
                 parts.agent.discard_reply()
-            case kiosk.CreateReply(instructions):
-                parts.agent.create_reply(instructions)
+            case kiosk.CreateReply(instructions, go_on):
+                parts.agent.create_reply(instructions, go_on=go_on)
             case kiosk.SetPatience(on):
                 parts.agent.be_patient(on)
             case kiosk.RenewSession():
@@ -281,6 +281,8 @@ class Conductor:
             case kiosk.ConnectNow():
                 self._session_open = True
                 parts.agent.open()
+            case kiosk.KeepConversation(for_s):
+                parts.agent.keep(for_s)
             case kiosk.RetryDevices():
                 parts.capture.open()
             case kiosk.RunTool() | kiosk.RefuseTool() | kiosk.CancelTools():

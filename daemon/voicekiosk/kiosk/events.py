@@ -256,6 +256,8 @@ class CreateReply:
     """Ask the service for a reply without new speech (protocol §2.6)."""
 
     instructions: str | None = None
+    go_on: bool = False
+    """It is the rest of the last one: tell how far that was heard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +268,13 @@ class RenewSession:
 @dataclass(frozen=True, slots=True)
 class ConnectNow:
     """Try the link at once, whatever back-off is running."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeepConversation:
+    """The session is given up, but not yet what was said: who presses within `for_s` goes on with it."""
+
+    for_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,6 +355,7 @@ Effect = (
     | CreateReply
     | RenewSession
     | ConnectNow
+    | KeepConversation
     | RetryDevices
     | SetPatience
     | PlaySound

@@ -18,6 +18,7 @@ from voicekiosk.kiosk.events import (
     Fault,
     FinishReply,
     FlushSpeaker,
+    KeepConversation,
     PlaySound,
     Resend,
     Sound,
@@ -115,7 +116,7 @@ def _ready(s: State, now_s: float, rules: Rules, emit: Emit, *, kept: bool, fres
     if only_said and s.understood:
         return replace(s, turn_deadline_s=now_s + rules.thinking_timeout_s)
     if s.cut_off:
-        emit(CreateReply(GO_ON))
+        emit(CreateReply(GO_ON, go_on=True))
         s = replace(s, cut_off=False)
         if s.turn is Turn.THINKING:
             s = replace(s, turn_deadline_s=now_s + rules.thinking_timeout_s)
@@ -196,7 +197,9 @@ def _go_offline(s: State, now_s: float, rules: Rules, emit: Emit) -> State:
         s = replace(s, turn=Turn.NONE, utterance_sent=True)
     if rules.connect_on_boot or s.kept_until_s < NEVER or s.turn is Turn.LISTENING:
         return replace(s, link=Link.WAITING, link_deadline_s=NEVER)
-    # Nobody is waiting any more: an open socket would only cost money. The sign stays for a while.
+    # Nobody is waiting any more: an open socket would only cost money. The sign stays for a while, and
+    # the conversation for as long as it would have been kept open.
+    emit(KeepConversation(min(s.hang_up_at_s - now_s, rules.keep_open_s)))
     return replace(s, link=Link.CLOSED, session_wanted=False, link_deadline_s=now_s + rules.offline_s)
 
 

@@ -21,6 +21,7 @@ from voicekiosk.kiosk.events import (
     FinishReply,
     FlushSpeaker,
     HoldReply,
+    KeepConversation,
     PlayHeldReply,
     PlaySound,
     Sound,
@@ -145,6 +146,8 @@ def hang_up(s: State, emit: Emit) -> State:
     """End the conversation."""
     emit(CancelUtterance())
     emit(FlushSpeaker())
+    if s.offline:
+        emit(KeepConversation(0.0))
     return forget_reply(replace(s, turn=Turn.NONE, session_wanted=False, utterance_sent=True))
 
 

@@ -2,6 +2,7 @@ import asyncio
 import base64
 import json
 import logging
+import random
 
 import pytest
 from tests.rigs.scripted_agent import (
@@ -385,3 +386,55 @@ async def test_an_error_right_behind_the_handshake_is_not_missed():
     assert (await heard.wait_for(events.Refused)).cause is events.Cause.KEY
     await client.close()
     server.close()
+
+
+async def talk_and_give_up(client: AgentClient, heard: Listener, for_s: float) -> None:
+    """A conversation whose link does not come back, and the next one."""
+    client.open()
+    await heard.wait_for(events.UserText)
+    client.keep(for_s)
+    await client.close()
+    client.open()
+    await heard.wait_for(events.Ready, 2)
+    await client.close()
+
+
+@pytest.mark.parametrize(("for_s", "goes_on"), [(45.0, True), (0.0, False)])
+async def test_who_comes_back_soon_enough_after_an_outage_goes_on_with_the_conversation(for_s, goes_on):
+    async def script(peer: Peer) -> None:
+        await peer.hear("session.update")
+        await peer.say(READY, {"type": "transcript.user", "text": "Where is the lighthouse?"})
+        await until_ended(peer)
+
+    heard = Listener()
+    async with ScriptedAgent(script) as server:
+        client = client_for(server, heard)
+        await talk_and_give_up(client, heard, for_s)
+        first, second = (peer.received[0] for peer in server.peers)
+        assert "lighthouse" not in json.dumps(first)
+        assert ("lighthouse" in json.dumps(second)) is goes_on
+        assert heard.of(events.Ready)[1].continued is goes_on
+        assert not heard.of(events.Ready)[1].resumed
+
+
+async def test_nobody_who_speaks_waits_for_a_pause_between_attempts() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.hear("session.update")
+        if len(server.peers) == 1:
+            await peer.say({"type": "session.error", "code": "at_capacity", "message": "full"})
+            return
+        await peer.say(READY)
+        await until_ended(peer)
+
+    class Slow(random.Random):
+        def uniform(self, a, b):
+            return 30.0
+
+    heard = Listener()
+    async with ScriptedAgent(script) as server:
+        client = AgentClient(config_for(server.url), lambda: KEY, heard, Slow())
+        client.open()
+        await heard.wait_for(events.Dropped)
+        client.speech_going_up(True)
+        await heard.wait_for(events.Ready)
+        await client.close()

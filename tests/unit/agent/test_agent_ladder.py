@@ -1,6 +1,7 @@
 import random
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -90,15 +91,34 @@ def test_a_server_that_ends_sessions_at_once_is_not_hammered():
     assert starts < 80
 
 
-def test_a_network_that_drops_every_few_seconds_is_met_with_quick_attempts_each_time():
-    steps, now_s = ladder(), 0.0
-    for _ in range(100):
+def drops(steps: Ladder, until_s: float, lived_s: float, pressing: bool = False) -> list[float]:
+    """The pauses after sessions that are ready, live so long and are gone."""
+    now_s, pauses = 0.0, []
+    while now_s < until_s:
+        if pressing:
+            steps.reset()
         steps.began(now_s)
         steps.ready()
-        now_s += 4.0
-        pause_s = steps.failed(NETWORK, now_s, lived_s=3.5)
-        assert pause_s == 0.0
-        now_s += pause_s
+        now_s += lived_s
+        pauses.append(steps.failed(NETWORK, now_s, lived_s=lived_s))
+        now_s += pauses[-1]
+    return pauses
+
+
+@pytest.mark.parametrize("lived_s", [0.1, 2.5, 10.0])
+def test_a_network_that_drops_every_few_seconds_is_not_hammered(lived_s):
+    pauses = drops(ladder(), 300.0, lived_s)
+    assert pauses[0] == 0.0, "a first drop costs nothing"
+    assert len(pauses) < 50
+    assert max(pauses) > 4.0
+
+
+def test_a_network_that_drops_once_a_minute_is_met_at_once_each_time():
+    assert set(drops(ladder(), 3600.0, 61.0)) == {0.0}
+
+
+def test_a_visitor_who_goes_on_talking_is_met_at_once_at_each_drop():
+    assert set(drops(ladder(), 300.0, 3.5, pressing=True)) == {0.0}
 
 
 def test_a_press_starts_again_from_the_foot():

@@ -42,6 +42,19 @@ def test_an_interrupted_answer_is_marked():
     assert "You: The tower was … (cut off here)" in memory.carried()
 
 
+def test_the_last_words_that_were_heard_are_those_of_an_answer_that_was_cut_off():
+    memory = Memory(6)
+    assert memory.last_heard() == ""
+    memory.visitor_said("Tell me all")
+    assert memory.last_heard() == ""
+    said(memory, "r", " ".join(str(number) for number in range(20)))
+    assert memory.last_heard() == ""
+    memory.interrupted("r")
+    assert memory.last_heard() == "8 9 10 11 12 13 14 15 16 17 18 19"
+    memory.tools_broke_off(["The door did not open."])
+    assert memory.last_heard() == ""
+
+
 def test_a_silent_reply_is_not_carried():
     memory = Memory(6)
     memory.visitor_said("Hello")

@@ -92,6 +92,44 @@ def test_a_session_that_is_never_ready_is_given_up():
     assert (failure.code, failure.remedy) == ("ready_timeout", Remedy.LATER)
 
 
+def test_a_session_that_is_ended_before_it_was_ready_is_tried_again_later():
+    talk = Talk()
+    talk.connect()
+    talk.hear("session.ended")
+    failure = talk.drop(1000)
+    assert (failure.code, failure.remedy) == ("session_ended", Remedy.LATER)
+
+
+def test_a_session_that_was_ended_while_it_is_resumed_is_followed_by_a_fresh_one():
+    talk = Talk()
+    talk.ready()
+    talk.drop()
+    assert talk.connect().resuming
+    talk.hear("session.ended")
+    assert talk.drop(1000).remedy is Remedy.FRESH
+    assert not talk.connect().resuming
+
+
+def test_the_rest_of_an_answer_is_asked_for_with_the_last_words_that_were_heard():
+    talk = Talk()
+    talk.ready()
+    talk.hear("reply.started", reply_id="r")
+    talk.hear("transcript.agent", reply_id="r", text="It is [on] the left.", interrupted=False)
+    talk.drop()
+    talk.ready()
+    talk.keep(talk.session.create_reply("Go on.", go_on=True))
+    instructions = talk.sent[-1]["instructions"]
+    assert instructions == 'Go on. The last words of it that were heard: "… It is on the left."'
+
+
+def test_where_no_answer_was_cut_off_nothing_is_said_of_its_words():
+    talk = Talk()
+    talk.ready()
+    talk.hear("transcript.user", text="Hello")
+    talk.keep(talk.session.create_reply("Go on.", go_on=True))
+    assert talk.sent[-1]["instructions"] == "Go on."
+
+
 # Errors before ready
 
 

@@ -367,6 +367,16 @@ def test_a_socket_that_does_not_drain_is_tried_again_by_a_timer(kiosk_):
     assert one.agent.sent
 
 
+def test_what_was_said_is_kept_when_the_link_is_given_up(kiosk_):
+    one = kiosk_()
+    one.ask()
+    one.agent.say(agent.Dropped(agent.Cause.NETWORK, "reset", 1.0))
+    one.agent.say(agent.Dropped(agent.Cause.NETWORK, "reset", 30.0))
+    one.loop.turn()
+    kept = one.agent.calls.index(("keep", 45.0))
+    assert "close" in one.agent.calls[kept:]
+
+
 def test_a_deaf_session_is_renewed(kiosk_):
     one = kiosk_()
     one.press()

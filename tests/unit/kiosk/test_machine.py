@@ -512,7 +512,7 @@ def test_no_link_within_ten_seconds_is_offline_and_says_so():
     scene = idle()
     scene.press()
     effects = scene.wait(10)
-    assert kinds(effects) == [kiosk.CancelUtterance, kiosk.PlaySound]
+    assert kinds(effects) == [kiosk.CancelUtterance, kiosk.PlaySound, kiosk.KeepConversation]
     assert scene.name is Name.OFFLINE
     assert not scene.state.microphone_live
 
@@ -661,6 +661,35 @@ def test_a_drop_after_the_service_had_finished_the_reply_costs_nothing():
     assert scene.tell(DROPPED) == []
     scene.tell(CONTINUED, DRAINED)
     assert scene.name is Name.IDLE
+
+
+def outage(keep_open_s: float, quiet_s: float = 0.0) -> Scene:
+    """A conversation whose link is lost after `quiet_s` without a word, and given up."""
+    scene = speaking(keep_open_s=keep_open_s)
+    scene.tell(agent.ReplyDone("r1", interrupted=False), DRAINED)
+    scene.wait(quiet_s)
+    scene.tell(DROPPED)
+    scene.tell(GIVEN_UP)
+    assert not scene.state.session_wanted
+    return scene
+
+
+@pytest.mark.parametrize(("quiet_s", "rest_s"), [(0.0, 45.0), (15.0, 30.0)])
+def test_what_was_said_is_kept_over_an_outage_for_as_long_as_the_session_would_have_been(quiet_s, rest_s):
+    scene = outage(45.0, quiet_s)
+    [kept] = [effect for effect in scene.effects if isinstance(effect, kiosk.KeepConversation)]
+    assert kept.for_s == pytest.approx(rest_s)
+
+
+def test_a_link_given_up_while_somebody_waits_keeps_what_was_said_from_then_on():
+    scene = thinking(keep_open_s=45)
+    scene.tell(DROPPED)
+    assert kiosk.KeepConversation(45.0) in scene.tell(GIVEN_UP)
+
+
+def test_a_conversation_that_is_ended_while_offline_is_forgotten():
+    scene = outage(45.0)
+    assert kiosk.KeepConversation(0.0) in scene.tell(DoubleTapped(scene.now_s))
 
 
 def test_a_link_given_up_in_the_middle_is_offline():
