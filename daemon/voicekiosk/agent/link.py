@@ -95,11 +95,13 @@ class Link(asyncio.Protocol):
         self._fragments: list[bytes] = []
         self._fragments_are_text = False
         self._window = Window()
-        self._pings: deque[_Ping] = deque(maxlen=64)
+        self._pings: deque[_Ping] = deque()
         self._ping_count = 0
         self._ping_interval_s = min(PING_INTERVAL_S, dead_after_s / 4)
         self._last_ping_s = 0.0
-        self._heard_s = 0.0
+        self._heard_s = self._ponged_s = 0.0
+        # The link is not blamed for what this process slept through before.
+        self._awake_s = 0.0
         self._beat_due_s = 0.0
         self._beat_timer: asyncio.TimerHandle | None = None
         self._close_timer: asyncio.TimerHandle | None = None
@@ -312,6 +314,7 @@ class Link(asyncio.Protocol):
             return
         while self._pings.popleft() is not answered:
             pass
+        self._ponged_s = self._heard_s
         self.round_trip_s = self._heard_s - answered.sent_s
         self._window.pong(self.round_trip_s)
         if answered.samples > self.audio_proven_samples:
@@ -333,16 +336,26 @@ class Link(asyncio.Protocol):
         if self._websocket.state is not State.OPEN:
             return
         if now_s - self._beat_due_s > LATE_S:
-            self._heard_s = max(self._heard_s, now_s - self._dead_after_s + LATE_S)
+            self._awake_s = now_s - self._dead_after_s + LATE_S
         if self._pings and now_s >= self._dead_s():
-            self.abort(f"nothing heard for {self._dead_after_s:g} s")
+            speaks = now_s < self._heard_s + self._dead_after_s
+            what = "no ping answered" if speaks else "nothing heard"
+            self.abort(f"{what} for {self._dead_after_s:g} s")
             return
         if now_s - self._last_ping_s >= self._ping_interval_s - 0.001:
             self._ping(now_s)
         self._schedule_beat()
 
     def _dead_s(self) -> float:
-        return max(self._pings[0].sent_s, self._heard_s) + self._dead_after_s
+        """Return when the link is dead: nothing comes, or what comes is a reply over a dead way up."""
+        # The oldest ping may only be slow, as long as older ones are being answered.
+        unanswered_s = max(self._pings[0].sent_s, self._ponged_s, self._awake_s)
+        # A pong may stand in line behind a reply; but speech that goes nowhere has to be sent again soon.
+        patience = 2 if self.audio_sent_samples == self.audio_proven_samples else 1
+        return min(
+            max(unanswered_s, self._heard_s) + self._dead_after_s,
+            unanswered_s + patience * self._dead_after_s,
+        )
 
     def _schedule_beat(self) -> None:
         if self._beat_timer is not None:

@@ -1,6 +1,7 @@
 """What the network does to a conversation, through the fault-injecting proxy."""
 
 import asyncio
+import base64
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -104,6 +105,40 @@ async def test_a_stalled_link_is_given_up(direction, streaming):
         assert "nothing heard for 1 s" in dropped.detail
         it.proxy.flow()
         await it.heard.wait_for(events.Ready, 2)
+
+
+async def speak_without_end(peer: Peer) -> None:
+    """Be a service whose reply goes on, whatever it hears or does not hear."""
+    await peer.hear()
+    await peer.say(READY | {"session_id": f"sess_{peer.number}"}, {"type": "reply.started", "reply_id": "r"})
+    listening = asyncio.create_task(peer.hear_until_closed())
+    audio = {"type": "reply.audio", "reply_id": "r", "data": base64.b64encode(BLOCK).decode()}
+    while not listening.done():
+        await peer.say(audio)
+        await asyncio.sleep(0.04)
+
+
+@pytest.mark.parametrize("streaming", [False, True], ids=["idle", "streaming"])
+async def test_a_dead_way_up_is_noticed_though_a_reply_comes_down(streaming):
+    async with scene(speak_without_end, dead_after_s=1.0) as it:
+        if streaming:
+            it.client.speech_going_up(True)
+            await it.talk(0.5)
+        it.proxy.stall(down=False)
+        dropped = await (it.talk_until(events.Dropped) if streaming else it.heard.wait_for(events.Dropped))
+        assert dropped.cause is Cause.NETWORK
+        assert "no ping answered for 1 s" in dropped.detail
+        it.proxy.flow()
+        await it.heard.wait_for(events.Ready, 2)
+
+
+async def test_a_reply_over_a_way_up_that_pauses_is_not_cut_off():
+    async with scene(speak_without_end, dead_after_s=3.0) as it:
+        it.proxy.stall(down=False)
+        await asyncio.sleep(3.5)
+        it.proxy.flow()
+        await asyncio.sleep(0.5)
+        assert it.heard.of(events.Dropped) == []
 
 
 async def test_a_link_that_swallows_what_is_sent_is_given_up():
