@@ -170,8 +170,7 @@ class Session:
             return events.Ended(None)
         if self._ended:
             self._forget_session()
-            # One that was never ready would be followed by the next without a pause.
-            remedy = Remedy.LATER if phase is Phase.CONFIGURING else Remedy.FRESH
+            remedy = Remedy.LATER if phase is Phase.CONFIGURING else Remedy.FRESH  # else without any pause
             return Failure(Cause.EXPIRED, remedy, "session_ended", "the service ended the session")
         if self._error is not None and now_s - self._error_s <= ERROR_EXPLAINS_S:
             failure = of_error(self._error.code, self._error.message, was_ready=was_ready)

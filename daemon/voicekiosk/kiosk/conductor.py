@@ -81,8 +81,7 @@ class Conductor:
         self._uplink_due_s = NEVER
         self._microphone_on = self._speaker_on = self._session_open = False
         self._closing: asyncio.Task[None] | None = None
-        self._sign = Sign.OFF
-        self._quiet_since_s = float("-inf")
+        self._sign, self._quiet_since_s = Sign.OFF, float("-inf")
         self._connected = Stopwatch()
         self._problems: dict[Fault, str] = {}
         self._errands = Errands(lambda: self.state.quiet)
@@ -292,8 +291,7 @@ class Conductor:
 
     def _begin_utterance(self, from_s: float, *, barge_in: bool) -> None:
         capture, settings = self.parts.capture, self.config.audio.capture
-        barge_in = barge_in or self.signs.sounding or self.parts.playback.queued_samples > 0
-        self.signs.hush()
+        barge_in |= self.signs.hush() or self.parts.playback.queued_samples > 0
         self.parts.agent.speech_going_up(True)
         stream = capture.stream
         if stream is None or not self.state.microphone_open:

@@ -90,8 +90,9 @@ class Signs:
         self._speaker().play(pcm)
         self._speaker().end()
 
-    def hush(self) -> None:
-        """Be silent at once: somebody is about to speak."""
+    def hush(self) -> bool:
+        """Be silent at once, since somebody is about to speak; tell whether there was a sign."""
         self._sound = None
         if self.sounding:
             self._speaker().flush()
+        return self.sounding
