@@ -135,10 +135,9 @@ class Session:
         self._told, agent, self._patient = self._config, self._config.agent, False
         self._tools.begin(self._config)
         self._carried = self.memory.carried() if self._had_session else ""
-        voice = "" if agent.voice == self._refused_voice else agent.voice
         settings = first_settings(
             agent,
-            voice=voice,
+            voice="" if agent.voice == self._refused_voice else agent.voice,
             carried=self._carried,
             greet=not self._had_session,
             tools=self._config.tools,
@@ -273,9 +272,8 @@ class Session:
 
     def be_patient(self, patient: bool) -> Outputs:
         """Have the service wait longer for the end of a turn, or as configured again."""
-        self._patient = patient
-        settings = pause_settings(self._config, patient=patient)
-        return (Send(wire.encode_update(settings)),) if self.ready else ()
+        update = wire.encode_update(pause_settings(self._config, patient=patient))
+        return (Send(update),) if self.ready else ()
 
     def discard_reply(self) -> None:
         """Throw away audio until the next `reply.started`; the service cannot be told (protocol 6.5)."""
@@ -340,8 +338,7 @@ class Session:
         return (Note(f"skipped a frame of the service: {kind}: {reason} (told once, counted in status)"),)
 
     def _session_ready(self, event: wire.SessionReady, now_s: float) -> Outputs:
-        self.session_id = event.session_id
-        self._resume_token = event.resume_token
+        self.session_id, self._resume_token = event.session_id, event.resume_token
         self._hide(event.resume_token)
         resumed = self.phase is Phase.RESUMING
         if self.phase not in (Phase.CONFIGURING, Phase.RESUMING):
@@ -395,8 +392,10 @@ class Session:
         error = self._error
         if error is None or error.code.strip().lower() != "invalid_value" or not self._config.agent.voice:
             return False
-        named = error.param or error.message
-        return "voice" in named.lower() and self._refused_voice != self._config.agent.voice
+        return (
+            "voice" in (error.param or error.message).lower()
+            and self._refused_voice != self._config.agent.voice
+        )
 
 
 def _sent(frames: tuple[bytes, ...]) -> Outputs:
