@@ -127,6 +127,11 @@ class Memory:
             return ""
         return " ".join(_harmless(turn.text).split()[-LAST_WORDS:])
 
+    def last_words(self) -> str:
+        """Return them as an addition to instructions; empty where no answer was cut off."""
+        heard = self.last_heard()
+        return f' The last words of it that were heard: "… {heard}"' if heard else ""
+
     def snapshot(self, reply_id: str, played_samples: int) -> tuple[Said, ...]:
         """Return the turns; of reply `reply_id` what had been heard after so many samples were played."""
         turns = self._turns if self._carries else ()

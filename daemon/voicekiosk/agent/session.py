@@ -258,10 +258,9 @@ class Session:
         """Ask for a reply without the visitor speaking, told with `go_on` how far the last one was heard."""
         if not self.ready:
             return ()
-        if go_on and (heard := self.memory.last_heard()):
-            instructions = f'{instructions or ""} The last words of it that were heard: "… {heard}"'
         self._turns.greeting_unwanted = False
-        return (Send(wire.encode_reply_create(instructions)),)
+        heard = self.memory.last_words() if go_on else ""
+        return (Send(wire.encode_reply_create(f"{instructions}{heard}" if heard else instructions)),)
 
     def answer(self, call_id: str, epoch: int, text: str, now_s: float, *, is_error: bool) -> Outputs:
         """Answer a `ToolCalled` with JSON text, once the rules allow it; a void call is not answered."""
@@ -272,6 +271,7 @@ class Session:
 
     def be_patient(self, patient: bool) -> Outputs:
         """Have the service wait longer for the end of a turn, or as configured again."""
+        self._patient = patient
         update = wire.encode_update(pause_settings(self._config, patient=patient))
         return (Send(update),) if self.ready else ()
 
@@ -392,10 +392,8 @@ class Session:
         error = self._error
         if error is None or error.code.strip().lower() != "invalid_value" or not self._config.agent.voice:
             return False
-        return (
-            "voice" in (error.param or error.message).lower()
-            and self._refused_voice != self._config.agent.voice
-        )
+        named = error.param or error.message
+        return "voice" in named.lower() and self._refused_voice != self._config.agent.voice
 
 
 def _sent(frames: tuple[bytes, ...]) -> Outputs:
