@@ -129,7 +129,7 @@ def test_a_press_while_connecting_is_the_next_question(pi: Pi) -> None:
     pi.kiosk.wait_state("connecting")
     second = pi.ask(words.recording("Rear_Left"))
     pi.hear_answer()
-    found = pi.arrived(second)
+    found = pi.arrived(second.behind)
     assert (found.lost, found.extra) == (0, 0)
 
 

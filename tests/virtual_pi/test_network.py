@@ -206,7 +206,7 @@ def test_a_question_asked_without_network_is_answered_when_it_is_kept_until_ther
     pi.kiosk.wait_state("offline", timeout_s=30)
     pi.network.mend()
     pi.hear_answer(40)
-    found = pi.arrived(question)
+    found = pi.arrived(question.behind)
     assert (found.lost, found.extra) == (0, 0)
 
 
@@ -214,7 +214,7 @@ def test_a_service_that_is_overloaded_is_tried_again(pi: Pi) -> None:
     pi.boot(scenario={"door.http_status": 503, "door.times": 2})
     question = pi.ask(wait_for_state=False)
     pi.hear_answer(40)
-    assert pi.arrived(question).lost == 0
+    assert pi.arrived(question.behind).lost == 0
 
 
 def test_a_wire_that_stalls_for_a_second_is_no_loss(pi: Pi) -> None:

@@ -151,7 +151,7 @@ def test_a_microphone_unplugged_while_connecting_loses_nothing_of_the_question(p
     MIC.unplug()
     pi.wait_loud()
     pi.wait_quiet()
-    found = pi.arrived(question)
+    found = pi.arrived(question.behind)
     assert (found.lost, found.extra) == (0, 0)
     MIC.plug()
     pi.kiosk.wait_state("idle")
