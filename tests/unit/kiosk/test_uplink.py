@@ -385,7 +385,7 @@ def test_a_watcher_is_told_what_goes_by_and_what_is_proven():
     rig.run(0.5)
     rig.up.prove(2 * RATE_HZ, rig.wire.now_s)
     assert watcher.captured_frames == 48000
-    assert len(watcher.sent_at_s) > 20
+    assert len(watcher.sent_at_s) >= 12
     assert watcher.proofs == [False, True]
 
 
