@@ -2,8 +2,13 @@
 
 import argparse
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from voicekiosk.config.problems import Finding
+    from voicekiosk.config.schema import Config
 
 DEFAULT_FILE = "/etc/voicekiosk/config.toml"
 
@@ -29,14 +34,11 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Check the file, print every problem, and return 0 if it can be used, else 2."""
     from voicekiosk.config import load
-    from voicekiosk.tools import functions
 
     if args.file == "-":
-        config, problems = load.check_bytes(
-            sys.stdin.buffer.read(load.MAX_BYTES + 1), "<stdin>", functions.findings
-        )
+        config, problems = load.check_bytes(sys.stdin.buffer.read(load.MAX_BYTES + 1), "<stdin>", _findings)
     else:
-        config, problems = load.check_file(Path(args.file), functions.findings)
+        config, problems = load.check_file(Path(args.file), _findings)
     name = "<stdin>" if args.file == "-" else args.file
     if args.json:
         import json
@@ -53,3 +55,10 @@ def run(args: argparse.Namespace) -> int:
         if config is not None:
             print(f"{name}: ok")
     return 0 if config is not None else 2
+
+
+def _findings(config: "Config") -> Iterator["Finding"]:
+    if any(tool.python for tool in config.tools):
+        from voicekiosk.tools.functions import findings
+
+        yield from findings(config)

@@ -8,7 +8,9 @@ from tests.rigs.daemon_process import DaemonProcess
 from tests.rigs.live_audio import CARDS
 
 # An address where nobody listens: session and devices are wanted all the time, and no service is needed.
-TEXT = CARDS + "[agent]\nurl = 'ws://127.0.0.1:1/v1/ws'\n[conversation]\nconnect = 'on_boot'\n"
+TEXT = CARDS.replace("[audio.capture]", "[audio.capture]\nwarm = true") + (
+    "[agent]\nurl = 'ws://127.0.0.1:1/v1/ws'\n[conversation]\nconnect = 'on_boot'\n"
+)
 INTERVAL_S = 0.1
 # What counts as stuck after 4 s shows in this many seconds, also where the machine is busy.
 LONG_S = 10.0
