@@ -178,7 +178,7 @@ class Uplink:
         if due_s is not None:
             self._wake_after(OFFLINE_WAKE_S)
         else:
-            self._wake_after((FRAME_SAMPLES - self.utterance.waiting) / RATE_HZ)
+            self._wake_after((self._least_samples - self.utterance.waiting) / RATE_HZ)
             due_s = float("inf") if self._listening else self._send_silence(now_s)
         if self._listening and self._end_frame is not None:
             due_s = min(due_s, max(self._end_by_s, now_s))
@@ -253,12 +253,16 @@ class Uplink:
 
     # --- to the service ------------------------------------------------------------------------
 
+    @property
+    def _least_samples(self) -> int:
+        """How much there has to be before a frame leaves that is not the last."""
+        return FRAME_SAMPLES if self.utterance.sent else FIRST_FRAME_SAMPLES
+
     def _send_speech(self, now_s: float) -> float | None:
         """Send the frames that may go; give when the next may, None when there is none."""
         utterance = self.utterance
         while utterance.waiting:
-            least = FRAME_SAMPLES if utterance.sent else FIRST_FRAME_SAMPLES
-            if self._listening and utterance.waiting < least:
+            if self._listening and utterance.waiting < self._least_samples:
                 return None
             due_s = self._pacer.due_s(min(FRAME_SAMPLES, utterance.waiting), now_s)
             if due_s > now_s:

@@ -149,6 +149,17 @@ def test_what_was_said_before_the_link_was_there_goes_out_whole_and_paced():
         assert total / RATE_HZ <= t_s - rig.wire.frames[0][0] + 0.2
 
 
+def test_a_first_look_that_comes_too_early_does_not_make_the_first_frame_late():
+    rig = Rig()
+    rig.up.connected()
+    rig.up.begin(rig.mic, 0)
+    rig.mic.hear(rig.mic.rate_hz * 12 // 1000)
+    rig.pump()
+    assert not rig.wire.frames
+    rig.run(0.02)
+    assert rig.wire.frames
+
+
 def test_a_cold_microphone_is_sent_from_its_first_frame():
     rig = Rig()
     rig.mic.hear(4800)
