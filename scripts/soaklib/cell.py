@@ -210,12 +210,15 @@ async def kill_kiosk(cell: Cell, now: Round, moment: str) -> None:
     kiosk = cell.kiosk
     drop = Drop(Kind.KILLED, moment, time.time())
     now.lost_with_the_daemon = moment != "idle" and not _understood(cell, now, moment)
+    # A daemon that had no session yet has nothing to go on with: the next press opens one.
+    had_a_session = kiosk.linked
     await kiosk.kill()
     await asyncio.sleep(cell.rng.uniform(0.1, 2.5))
     drop.opened_s = time.time()
     await kiosk.start()
-    await kiosk.until(lambda: kiosk.linked, RESTARTED_S)
-    drop.ready_s = kiosk.since(drop.opened_s, "session")[-1].t_s
+    if had_a_session:
+        await kiosk.until(lambda: kiosk.linked, RESTARTED_S)
+        drop.ready_s = kiosk.since(drop.opened_s, "session")[-1].t_s
     now.drops.append(drop)
     if now.lost_with_the_daemon:
         await kiosk.until(lambda: kiosk.state == "idle", STUCK_S)

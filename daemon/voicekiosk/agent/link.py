@@ -26,7 +26,9 @@ from voicekiosk.agent.window import Window
 
 LARGEST_MESSAGE_BYTES = 16 * 1024 * 1024
 PING_INTERVAL_S = 0.5
-PING_INTERVAL_SPEAKING_S = 0.16
+# While speech goes up each frame of 80 ms takes a ping along, which is no wake-up of its own; this is for a
+# frame that is late.
+PING_INTERVAL_SPEAKING_S = 0.12
 CLOSE_TIMEOUT_S = 1.0
 # Half a second of audio in base64 in JSON.
 FULL_BUFFER_BYTES = 32 * 1024
@@ -145,7 +147,11 @@ class Link(asyncio.Protocol):
             return False
         self._websocket.send_text(wire.encode_audio(pcm))
         self.audio_sent_samples += len(pcm) // 2
-        self._flush()
+        if self._ping_interval_s < PING_INTERVAL_S:
+            self._ping(self._loop.time())
+            self._schedule_beat()
+        else:
+            self._flush()
         return True
 
     def speech_going_up(self, speaking: bool) -> None:

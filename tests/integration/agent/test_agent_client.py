@@ -99,8 +99,9 @@ async def test_all_audio_is_proven_once_it_has_arrived():
             # Faster than speech, so that now and then the link wants a proof first.
             client.send_audio(BLOCK)
             await asyncio.sleep(0.01)
-        while (await heard.wait_for(events.Proven, len(heard.of(events.Proven)) + 1)).samples < 20 * 960:
-            pass
+        async with asyncio.timeout(10):
+            while client.facts().audio_proven_samples < 20 * 960:
+                await asyncio.sleep(0.01)
         proven = [event.samples for event in heard.of(events.Proven)]
         assert proven == sorted(set(proven))
         assert client.audio_sent_samples == 20 * 960
