@@ -176,12 +176,12 @@ class Handle:
         self.descriptor = 1000 + len(Handle.by_descriptor)
         Handle.by_descriptor[self.descriptor] = self
         self.device = wish["device"]
-        self.rate = self._nearest_rate(wish["rate"])
+        self.rate: int = self._nearest_rate(wish["rate"])
         self.channels = wish["channels"] if wish["channels"] in card.channels else card.channels[0]
         asked = next(name for name, (number, _) in FORMATS.items() if number == wish["format"])
         self.format = asked if asked in card.formats else card.formats[0]
-        self.period = max(wish["periodsize"], 32)
-        self.buffer = max(self.period * wish["periods"], card.buffer_at_least)
+        self.period: int = max(wish["periodsize"], 32)
+        self.buffer: int = max(self.period * wish["periods"], card.buffer_at_least)
         self.closed = False
         self.state = "prepared"
         # Frames moved by us and by the card since the stream was last started.

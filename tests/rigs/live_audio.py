@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from tests.rigs.fake_alsa import Card, Handle, World
@@ -100,6 +100,9 @@ class LiveBell:
             self._rung.wait(max(0.0, next_s - world.now))
 
 
+Part = TypeVar("Part")
+
+
 class LiveParts(RealParts):
     """Everything as in the real kiosk, but for the sound cards."""
 
@@ -134,7 +137,7 @@ class LiveParts(RealParts):
         self.panels.append(super().panel(settings))
         return self.panels[-1]
 
-    def _note(self, part: Any) -> Any:
+    def _note(self, part: Part) -> Part:
         self.made.append(part)
         return part
 
