@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import platform
+import signal
 import shutil
 import sys
 import tempfile
@@ -51,6 +52,8 @@ def main() -> int:
         return readme.put(options.readme)
     folder = Path(tempfile.mkdtemp(prefix="voicekiosk-soak-"))
     print(f"(Priority of everything that takes part: {be_punctual()}.)")
+    # Whoever ends it with a signal wants its kiosks ended, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     began_s = time.monotonic()
     try:
         rows = asyncio.run(soak(options, folder))
@@ -93,7 +96,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--killed", type=int, help="times that a daemon is killed (a tenth of --drops)")
     parser.add_argument("--restarted", type=int, help="times that the service is killed (a tenth of --drops)")
     parser.add_argument("--seed", type=int, default=1, help="seed of everything that is chosen (%(default)s)")
-    parser.add_argument("--kiosks", type=int, default=12, help="kiosks side by side (%(default)s)")
+    parser.add_argument("--kiosks", type=int, default=24, help="kiosks side by side (%(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as data")
     parser.add_argument("--keep", action="store_true", help="keep records and journals")
     parser.add_argument("--readme", type=Path, metavar="FILE", help="put the figures of FILE into README.md")
