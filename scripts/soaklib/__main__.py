@@ -7,8 +7,8 @@ import json
 import multiprocessing
 import os
 import platform
-import signal
 import shutil
+import signal
 import sys
 import tempfile
 import time
