@@ -103,6 +103,8 @@ def _from_wav(data: bytes) -> Samples:
     with wave.open(io.BytesIO(data)) as file:
         rate_hz = file.getframerate()
         samples = np.frombuffer(file.readframes(file.getnframes()), np.int16)
+    if not samples.size:
+        raise ValueError("a WAV without a sample")
     at = np.arange(int(samples.size * RATE_HZ / rate_hz)) * (rate_hz / RATE_HZ)
     out = np.empty(at.size, np.int16)
     out[:] = np.interp(at, np.arange(samples.size), samples)
