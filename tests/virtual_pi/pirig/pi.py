@@ -1,7 +1,7 @@
 """Everything that a test has to do with, and the way of a question from the press to the answer's end."""
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +32,6 @@ class Question:
     begin: int
     """Where on the mouth's tape the clip begins and ends."""
     end: int
-
-    @property
-    def behind(self) -> "Question":
-        """Return what has to arrive of it after waiting for a link (at 48 kHz).
-
-        Far behind, the kiosk leaves out frames of 40 ms of silence; the last may hold a word's first breath.
-        """
-        return replace(self, begin=self.begin + 1920)
 
 
 class Pi:
