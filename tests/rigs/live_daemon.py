@@ -30,11 +30,13 @@ KEY = "sim-key-0123456789"
 class LiveDaemon:
     """`async with LiveDaemon(folder, text) as kiosk`. `text` is the configuration without its devices."""
 
-    def __init__(self, folder: Path, text: str = "", *, store: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, text: str = "", *, store: Path | None = None, world: LiveWorld | None = None
+    ) -> None:
         self.path = folder / "config.toml"
         self.socket_path = folder / "control.sock"
         self.path.write_text(CARDS + text)
-        self.world = LiveWorld()
+        self.world = world or LiveWorld()
         self._store = LastGood(store)
 
     async def __aenter__(self) -> Self:

@@ -168,7 +168,7 @@ async def test_a_resume_refused_on_a_socket_that_stays_open_is_closed_by_us():
         assert kiosk.server.peers[1].websocket.close_code == 1000
 
 
-@pytest.mark.parametrize("code", [1000, 1001, 1005, 1008, 1011, 1012, 1013, 3005, 4999])
+@pytest.mark.parametrize("code", [1000, 1001, 1005, 1008, 1011, 1012, 1013, 1014, 3005, 4999])
 async def test_a_session_closed_with_this_code_is_a_drop_and_resumed(code):
     async def script(peer: Peer) -> None:
         await peer.hear()

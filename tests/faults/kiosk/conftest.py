@@ -44,9 +44,9 @@ def house(tmp_path, monkeypatch):
     monkeypatch.setenv("ASSEMBLYAI_API_KEY", KEY)
 
     @asynccontextmanager
-    async def open_(text=""):
+    async def open_(text="", world=None):
         with journal_in_memory():
-            async with LiveDaemon(tmp_path, text) as daemon:
+            async with LiveDaemon(tmp_path, text, world=world) as daemon:
                 yield daemon
 
     return open_

@@ -3,13 +3,18 @@
 What the client makes of each code on the wire is in tests/faults/agent/test_error_codes.py.
 """
 
+import numpy as np
 import pytest
+from tests.rigs.fake_alsa import Card
+from tests.rigs.live_audio import MICROPHONE, LiveWorld
 
 from voicekiosk.agent import events as agent
-from voicekiosk.config.schema import Agent
+from voicekiosk.audio.pcm import SERVICE_RATE_HZ
+from voicekiosk.config.load import load
+from voicekiosk.config.schema import Agent, Tool
 from voicekiosk.errors import ConfigError
 from voicekiosk.kiosk.events import Fault
-from voicekiosk.kiosk.state import Link, Name, Turn
+from voicekiosk.kiosk.state import Link, Name, Turn, name_of
 from voicekiosk.panel.lamp import Sign
 from voicekiosk.simulator.scenario import Fault as SimulatorFault
 
@@ -187,6 +192,80 @@ async def test_an_answer_that_is_never_done_lets_the_next_question_through(scene
         await kiosk.until(lambda: kiosk.name is Name.SPEAKING)
 
 
+async def test_silence_with_no_reply_done_within_12_s_lets_the_next_question_through(scene):
+    """The model's provider failed, and the answer of silence was not even ended."""
+    silent_and_never_done = {"events.withhold": ("reply.done",)}
+    async with scene("silent-failure", silent_and_never_done, conversation={"speaking_stall_s": 1.0}) as (
+        simulator,
+        kiosk,
+    ):
+        await kiosk.ask(0.6)
+        await kiosk.until(lambda: kiosk.name is Name.SPEAKING)
+        await kiosk.until(lambda: kiosk.name is Name.IDLE, 20.0)
+        assert not np.any(kiosk.heard)
+        assert simulator.stats()["connections"][0]["events"].get("reply.done") is None
+        await kiosk.ask(0.6)
+        await kiosk.until(lambda: kiosk.name is Name.SPEAKING and np.any(kiosk.heard))
+
+
+@pytest.mark.parametrize("card_hz", [8000, 16000, 44100, 48000, 96000])
+async def test_a_wrong_sample_rate_is_never_sent_whatever_the_rate_of_the_card(house, service, card_hz):
+    """Sound at another rate than was declared makes the agent deaf; another rate declared ends the session."""
+    tone_hz, world = 500, LiveWorld()
+    world.cards[MICROPHONE] = Card(
+        rates=[card_hz],
+        hears=lambda frame: (8000 * np.sin(2 * np.pi * tone_hz * frame / card_hz)).astype("<i2"),
+    )
+    async with house(f"[agent]\nurl = '{service.url}'\n", world) as kiosk:
+        await kiosk.ask("press")
+        await service.wait_for(lambda: service.connections and len(service.connections[0].record.up) > 48000)
+        await kiosk.ask("release")
+        await kiosk.until(lambda: name_of(kiosk.conductor.state) is Name.SPEAKING, "an answer")
+        record = service.connections[0].record
+        heard = np.frombuffer(bytes(record.up[:48000]), "<i2")[4800:]
+        spectrum = np.abs(np.fft.rfft(heard * np.hanning(len(heard))))
+        assert np.argmax(spectrum) * SERVICE_RATE_HZ / len(heard) == pytest.approx(tone_hz, abs=3)
+        [first] = [message for _, _, message in record.messages if message["type"] == "session.update"]
+        declared = first["session"].get("input", {}).get("format", {"sample_rate": SERVICE_RATE_HZ})
+        assert declared["sample_rate"] == SERVICE_RATE_HZ
+
+
+BAD_SCHEMAS = {
+    "no-type": "{ properties = { city = { type = 'string' } } }",
+    "unknown-type": "{ type = 'object', properties = { city = { type = 'str' } } }",
+    "properties-no-table": "{ type = 'object', properties = 5 }",
+    "required-unknown": "{ type = 'object', properties = { city = { type = 'string' } }, required = ['town'] }",
+    "reference": "{ type = 'object', properties = { city = { '$ref' = '#/x' } } }",
+}
+
+
+@pytest.mark.parametrize("schema", BAD_SCHEMAS.values(), ids=BAD_SCHEMAS)
+def test_a_bad_tool_schema_is_refused_by_the_configuration(tmp_path, schema):
+    """The service would take it without a word, and call the tool wrongly or never."""
+    file = tmp_path / "config.toml"
+    file.write_text(
+        f"[[tools]]\nname = 'weather'\ndescription = 'd'\ncommand = ['true']\nparameters = {schema}\n"
+    )
+    with pytest.raises(ConfigError, match="parameters"):
+        load(file)
+
+
+async def test_a_call_that_a_bad_tool_schema_would_lead_to_is_answered_and_does_no_harm(scene):
+    """Whatever the agent makes of a schema: the tool is not run with it, and the conversation goes on."""
+    place = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+    weather = Tool(
+        name="weather", description="Tells the weather.", command=("echo", "ran"), parameters=place
+    )
+    async with scene(tools=(weather,)) as (simulator, kiosk):
+        await kiosk.converse()
+        simulator.call_tool("weather", {"town": 5})
+        results = simulator.connections[0].record.tool_results
+        await simulator.wait_for(lambda: results)
+        assert results[0]["is_error"]
+        await kiosk.until(lambda: kiosk.state.turn is Turn.NONE)
+        await kiosk.converse()
+
+
 async def test_an_empty_answer_is_asked_for_again(scene):
     async with scene("empty-reply") as (_, kiosk):
         await kiosk.ask(0.6)
@@ -209,8 +288,6 @@ async def test_the_configuration_goes_where_the_service_reads_it(scene):
 
 
 def test_a_keyterm_that_would_be_ignored_is_refused_by_the_configuration(tmp_path):
-    from voicekiosk.config.load import load
-
     file = tmp_path / "config.toml"
     file.write_text(f"[agent]\nkeyterms = ['{'x' * 51}']\n")
     with pytest.raises(ConfigError, match="keyterms"):
