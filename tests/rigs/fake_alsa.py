@@ -53,6 +53,8 @@ class Card:
     # The card tells its position only in multiples of this.
     burst_frames: int = 1
     buffer_at_least: int = 0
+    # It has run dry by the time of any write.
+    dry: bool = False
     # The next read is cut to this many frames, once; the next writes to these.
     short_read: int | None = None
     short_writes: list[int] = field(default_factory=list)
@@ -247,7 +249,7 @@ class Handle:
         size = self.channels * FORMATS[self.format][1]
         if len(raw) % size:
             raise ALSAAudioError("Data size must be a multiple of framesize")
-        if self.state == "running" and self._dry():
+        if self.card.dry or (self.state == "running" and self._dry()):
             self._stop("prepared")
             return EPIPE
         if self.state == "setup":

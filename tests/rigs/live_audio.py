@@ -40,6 +40,8 @@ class LiveWorld(World):
         super().__init__()
         self.frozen: set[str] = set()
         self.cards = {MICROPHONE: Card(), LOUDSPEAKER: Card()}
+        # Where the kernel shows its sound cards; those of the rig are none.
+        self.sysfs = Path("/nowhere")
 
     @property
     def now(self) -> float:
@@ -122,13 +124,15 @@ class LiveParts(RealParts):
                 wake,
                 bell=LiveBell(self.world),
                 alsa=self.world.alsa(),
-                sysfs=Path("/nowhere"),
+                sysfs=self.world.sysfs,
             )
         )
 
     def playback(self, settings: schema.Playback, post: Callable[[AudioEvent], None]) -> Playback:
-        bell = LiveBell(self.world)
-        return self._note(Playback(settings, post, bell=bell, alsa=self.world.alsa(), sysfs=Path("/nowhere")))
+        world = self.world
+        return self._note(
+            Playback(settings, post, bell=LiveBell(world), alsa=world.alsa(), sysfs=world.sysfs)
+        )
 
     def agent(self, config: schema.Config, on_event: Callable[[AgentEvent], None]) -> AgentClient:
         return self._note(super().agent(config, on_event))

@@ -35,7 +35,7 @@ class LiveDaemon:
     ) -> None:
         self.path = folder / "config.toml"
         self.socket_path = folder / "control.sock"
-        self.path.write_text(CARDS + text)
+        self.edit(text)
         self.world = world or LiveWorld()
         self._store = LastGood(store)
 

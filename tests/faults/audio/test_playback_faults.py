@@ -1,5 +1,6 @@
-"""What happens to a real loudspeaker: unplugged, stalled, starved."""
+"""What happens to a real loudspeaker: unplugged, stalled, starved, run dry again and again."""
 
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -7,7 +8,15 @@ import pytest
 from tests.rigs.pulse import PulseRig
 from tests.rigs.sound_desk import PATIENCE_S, Events, noise, position_of, wait_until
 
-from voicekiosk.audio.events import SpeakerDrained, SpeakerFlushed, SpeakerLost, SpeakerOpened, SpeakerStarted
+from voicekiosk.audio.events import (
+    SpeakerDrained,
+    SpeakerFlushed,
+    SpeakerLost,
+    SpeakerOpened,
+    SpeakerStarted,
+    SpeakerUnderrun,
+)
+from voicekiosk.audio.owner import Descriptors, EventBell
 from voicekiosk.audio.playback import Playback
 from voicekiosk.audio.resample import Resampler
 from voicekiosk.config import schema
@@ -15,12 +24,25 @@ from voicekiosk.config import schema
 pytestmark = pytest.mark.audio
 
 
+class LateBell(EventBell):
+    """What a thread sleeps on that is woken late, as on a machine that is too busy."""
+
+    late_s = 0.0
+
+    def wait(self, timeout_s: float | None, descriptors: Descriptors = ()) -> list[tuple[int, int]]:
+        ready = super().wait(timeout_s, descriptors)
+        time.sleep(self.late_s)
+        return ready
+
+
 class Speaker:
     """A running loudspeaker and what it said."""
 
     def __init__(self) -> None:
         self.events = Events()
-        self.playback = Playback(schema.Playback(volume=100, queue_ms=150), self.events.post)
+        self.bell = LateBell()
+        settings = schema.Playback(volume=100, queue_ms=150)
+        self.playback = Playback(settings, self.events.post, bell=self.bell)
         self.playback.start()
         self.playback.open()
 
@@ -116,3 +138,36 @@ def test_a_killed_stream_does_not_end_the_loudspeaker(rig: PulseRig, speaker: Sp
     rig.speaker.control("pacmd", "kill-sink-input", inputs.split()[0])
     speaker.events.next(SpeakerDrained)
     speaker.assert_plays(rig, 6)
+
+
+def test_a_storm_of_underruns_loses_no_sample_and_no_card(rig: PulseRig, speaker: Speaker) -> None:
+    pcm, storm = noise(5.0, 24000), 20
+    resampler = Resampler(24000, 48000)
+    expected = np.concatenate([resampler.process(pcm), resampler.flush()])
+    recording = rig.record()
+    try:
+        # Later each time than what the card holds.
+        speaker.bell.late_s = 0.3
+        speaker.playback.play(pcm.tobytes())
+        speaker.playback.end()
+        assert speaker.events.next(SpeakerDrained, 40).played_samples == len(pcm)
+        speaker.bell.late_s = 0.0
+        # In pieces, with silence wherever the card was dry, and every sample once and in order.
+        said = expected[expected != 0]
+        assert recording.wait_for(lambda heard: np.array_equal(heard[heard != 0], said), PATIENCE_S)
+    finally:
+        recording.stop()
+    assert speaker.playback.statistics().underruns >= storm
+    assert speaker.events.count(SpeakerLost) == 0
+    speaker.assert_plays(rig, 7)
+
+
+def test_a_flush_in_a_storm_of_underruns_is_answered(rig: PulseRig, speaker: Speaker) -> None:
+    speaker.bell.late_s = 0.3
+    speaker.playback.play(noise(20.0, 24000).tobytes())
+    wait_until(lambda: speaker.events.count(SpeakerUnderrun) >= 3, "a storm")
+    asked_s = time.monotonic()
+    speaker.playback.flush()
+    assert speaker.events.next(SpeakerFlushed).t_s - asked_s < 1.0
+    speaker.bell.late_s = 0.0
+    speaker.assert_plays(rig, 8)

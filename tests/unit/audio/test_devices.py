@@ -3,37 +3,12 @@
 from pathlib import Path
 
 import pytest
+from tests.rigs.sysfs import Sysfs
 
 from voicekiosk.audio.devices import Direction, list_cards, resolve
 from voicekiosk.errors import DeviceError
 
 CAPTURE, PLAYBACK = Direction.CAPTURE, Direction.PLAYBACK
-
-
-class Sysfs:
-    """A /sys of our own."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.sound = root / "class" / "sound"
-        self.sound.mkdir(parents=True)
-
-    def add(self, index: int, card_id: str, nodes: str, usb: str | None = None, product: str = "") -> None:
-        """Add a card with `nodes` like "0p 0c 1p", on a USB socket if `usb` says which."""
-        card = self.sound / f"card{index}"
-        card.mkdir()
-        (card / "id").write_text(card_id + "\n")
-        if usb is None:
-            device = self.root / "devices" / "platform" / card_id
-            device.mkdir(parents=True)
-        else:
-            device = self.root / "devices" / "usb1" / usb / f"{usb}:1.0"
-            device.mkdir(parents=True)
-            (device.parent / "product").write_text(product + "\n")
-        (card / "device").symlink_to(device)
-        for node in nodes.split():
-            (self.sound / f"pcmC{index}D{node}").mkdir()
-        (self.sound / f"controlC{index}").mkdir()
 
 
 @pytest.fixture
