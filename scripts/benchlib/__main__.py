@@ -3,6 +3,7 @@ import json
 import os
 import platform
 import sys
+import time
 import traceback
 from importlib import import_module
 from pathlib import Path
@@ -11,7 +12,8 @@ from types import ModuleType
 from typing import Any
 
 from benchlib import peers, sections, summary
-from benchlib.outcome import Outcome
+from benchlib.outcome import Outcome, Table
+from demolib.paths import from_here, writable_from_here
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 
@@ -29,7 +31,7 @@ def machine() -> dict[str, object]:
 def parse(found: dict[str, ModuleType]) -> tuple[argparse.Namespace, list[argparse.Namespace]]:
     """Return the common options, and the options of each section that is to run."""
     common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
-    common.add_argument("--json", type=from_here, metavar="FILE", help="write the figures as data")
+    common.add_argument("--json", type=writable_from_here, metavar="FILE", help="write the figures as data")
     parser = argparse.ArgumentParser(
         prog="scripts/bench", description="Measure voicekiosk beside others.", parents=[common]
     )
@@ -37,7 +39,9 @@ def parse(found: dict[str, ModuleType]) -> tuple[argparse.Namespace, list[argpar
         "--install-peers", action="store_true", help="install what it is compared with, first"
     )
     parser.add_argument("--readme", action="store_true", help="put the table of figures into README.md")
-    parser.add_argument("--from", dest="source", type=Path, metavar="FILE", help="figures of an earlier run")
+    parser.add_argument(
+        "--from", dest="source", type=from_here, metavar="FILE", help="figures of an earlier run"
+    )
     commands = parser.add_subparsers(
         dest="section", metavar="SECTION", title="sections (all when none is named)"
     )
@@ -61,19 +65,6 @@ def outcome_of(name: str, module: ModuleType, options: argparse.Namespace) -> Ou
     return outcome
 
 
-def from_here(name: str) -> Path:
-    """Return the file that whoever called scripts/bench means by `name`; it was in another directory.
-
-    Creates it, so that one that cannot be written is found before a long run. Raises ArgumentTypeError.
-    """
-    path = Path(os.environ.get("VOICEKIOSK_CALLED_FROM", "."), name)
-    try:
-        path.open("a").close()
-    except OSError as error:
-        raise argparse.ArgumentTypeError(f"{path} cannot be written: {error.strerror}") from error
-    return path
-
-
 def main() -> int:
     """Run the sections, print their tables, and say what fell short."""
     found = {
@@ -92,13 +83,18 @@ def main() -> int:
     shortfalls: list[str] = []
     only_asked = (options.install_peers or options.source is not None) and not options.section
     for own in [] if only_asked else sorted(chosen, key=lambda own: own.section != "talk"):
+        began_s = time.monotonic()
         outcome = outcome_of(own.section, found[own.section], own)
         print(*outcome.tables, sep="\n\n", end="\n\n", flush=True)
         figures[own.section] = outcome.figures
+        figures.setdefault("took_s", {})[own.section] = round(time.monotonic() - began_s, 1)
         shortfalls += outcome.shortfalls
         # After each section: whoever stops a long run keeps what there is.
         if "json" in options:
             options.json.write_text(json.dumps(figures, indent=1) + "\n")
+    if len(took_s := figures.get("took_s", {})) > 1:
+        rows = [[name, f"{seconds:.0f}"] for name, seconds in took_s.items()]
+        print(Table("How long it took", ["", "s"], [*rows, ["all", f"{sum(took_s.values()):.0f}"]]))
     if options.readme:
         summary.into_readme(figures, README)
     for shortfall in shortfalls:

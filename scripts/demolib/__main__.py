@@ -13,6 +13,7 @@ from pathlib import Path
 
 from demolib import judge, report
 from demolib.acts import Stage, play
+from demolib.paths import from_here, writable_from_here
 from demolib.server import KEY, Connection, Server, read
 from demolib.sound import BLOCK_S, Ear, Mouth
 from demolib.timeline import Timeline
@@ -32,11 +33,15 @@ def main() -> int:
         prog="scripts/demo",
         description="Show the main job with nothing but what this machine has; verify every sample.",
     )
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write the result as data, too")
+    parser.add_argument(
+        "--json", metavar="FILE", type=writable_from_here, help="write the result as data, too"
+    )
     parser.add_argument(
         "--live", action="store_true", help="your microphone, loudspeaker and keyboard, against the simulator"
     )
-    parser.add_argument("--keep", metavar="DIR", type=Path, help="keep recordings, records and logs in DIR")
+    parser.add_argument(
+        "--keep", metavar="DIR", type=from_here, help="keep recordings, records and logs in DIR"
+    )
     args = parser.parse_args()
     if args.live and args.json:
         parser.error("--live verifies nothing, so there is nothing for --json to write")

@@ -17,6 +17,7 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from demolib.paths import from_here, writable_from_here
 from soaklib import figures, readme
 from soaklib.cell import Cell, Trouble, kill_kiosk, kill_simulator, network_fault
 from soaklib.judge import be_patient
@@ -97,9 +98,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--restarted", type=int, help="times that the service is killed (a tenth of --drops)")
     parser.add_argument("--seed", type=int, default=1, help="seed of everything that is chosen (%(default)s)")
     parser.add_argument("--kiosks", type=int, default=24, help="kiosks side by side (%(default)s)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as data")
+    parser.add_argument("--json", type=writable_from_here, metavar="FILE", help="write the figures as data")
     parser.add_argument("--keep", action="store_true", help="keep records and journals")
-    parser.add_argument("--readme", type=Path, metavar="FILE", help="put the figures of FILE into README.md")
+    parser.add_argument(
+        "--readme", type=from_here, metavar="FILE", help="put the figures of FILE into README.md"
+    )
     options = parser.parse_args()
     options.refused = options.drops if options.refused is None else options.refused
     options.killed = options.drops // 10 if options.killed is None else options.killed
