@@ -25,19 +25,36 @@ def _turns(f: Figures) -> Row:
     return "talking and listening in turns", f"{daemon:.0f} ms/s of a core", beside, ""
 
 
+def _used(one: Figures) -> str:
+    return f"{one['cpu_ms_per_s']:.2f} ms/s, {one['wakeups_per_s']:.1f} wake-ups/s"
+
+
 def _idle(f: Figures) -> Row:
     idle = f["idle"]
-    plain = idle["others"]["plain client, connected"]
-    got = f"{idle['cpu_ms_per_s']:.2f} ms/s, {idle['wakeups_per_s']:.1f} wake-ups/s"
-    beside = f"{plain['cpu_ms_per_s']:.1f} ms/s, {plain['wakeups_per_s']:.0f} wake-ups/s: the plainest client"
-    return "idle", got, beside, "1 ms/s"
+    own = f["machine"]["python"]
+    beside = [f"{_used(idle['others']['plain client, connected'])}: the plainest client"]
+    beside += [
+        f"{_used(seen['closed'])}: on Python {version}"
+        for version, seen in idle["pythons"].items()
+        if version != own
+    ]
+    return "idle, microphone closed", _used(idle), "; ".join(beside), "1 ms/s"
+
+
+def _idle_warm(f: Figures) -> Row:
+    return "idle, microphone kept warm", _used(f["idle"]["others"]["warm"]), "", ""
 
 
 def _start(f: Figures) -> Row:
     start = f["start"]
-    own = start["pythons"][f["machine"]["python"]]
-    beside = f"{own['bare_s']:.2f} s: Python with asyncio, ssl and numpy"
-    return "from start to READY", f"{start['ready_s']:.2f} s", beside, "0.5 s"
+    own = f["machine"]["python"]
+    beside = [f"{start['pythons'][own]['bare_s']:.2f} s: Python with asyncio, ssl and numpy"]
+    beside += [
+        f"{seen['ready_s']:.2f} s: on Python {version}"
+        for version, seen in start["pythons"].items()
+        if version != own
+    ]
+    return "from start to READY", f"{start['ready_s']:.2f} s", "; ".join(beside), "0.5 s"
 
 
 def _memory(f: Figures) -> Row:
@@ -51,10 +68,13 @@ def _growth(f: Figures) -> Row:
     return "memory that a day of conversations adds", f"{f['memory']['growth_kb']} kB", "", "1 MB"
 
 
-def _latency(name: str, words: str, promised: str) -> Callable[[Figures], Row]:
+def _latency(name: str, words: str, promised: str, *, worst: bool = False) -> Callable[[Figures], Row]:
     def row(f: Figures) -> Row:
         seen = f["latency"][name]
-        return words, f"{seen['p50']:.0f} ms", f"{seen['p99']:.0f} ms at the 99th percentile", promised
+        p50, p99, most = (f"{seen[key]:.0f} ms" for key in ("p50", "p99", "max"))
+        if worst:
+            return words, f"{most}, the worst of {seen['of']}", f"{p50}: the median", promised
+        return words, p50, f"{p99} at the 99th percentile, {most} the worst of {seen['of']}", promised
 
     return row
 
@@ -63,12 +83,14 @@ ROWS: tuple[Callable[[Figures], Row], ...] = (
     _talk,
     _turns,
     _idle,
+    _idle_warm,
     _start,
     _memory,
     _growth,
     _latency("press_to_first_audio_warm", "press to first audio, microphone warm", "25 ms"),
-    _latency("press_to_first_audio", "press to first audio, session open", "60 ms"),
-    _latency("press_to_silence", "press to silence, in the middle of an answer", "60 ms"),
+    _latency("press_to_first_audio_closed", "press to first audio, microphone closed", "60 ms"),
+    _latency("press_to_first_audio", "press to first audio, in the middle of an answer", ""),
+    _latency("press_to_silence", "press to silence, in the middle of an answer", "60 ms", worst=True),
     _latency("reply_to_sound", "first audio of an answer to sound", "cushion (60 ms) + 15 ms"),
 )
 
@@ -82,7 +104,8 @@ def table(figures: Figures) -> Table:
         except KeyError:
             continue
     machine = figures["machine"]
-    note = f"{machine['cores']} cores of {machine['machine']}, Python {machine['python']}; medians."
+    where = f"{machine['cores']} cores of {machine['machine']}, Python {machine['python']}"
+    note = f"{where}; medians but for what says so."
     return Table("", ["what", "measured", "beside", "to be at most"], rows, note)
 
 
