@@ -70,6 +70,8 @@ class Daemon(Client):
         stage: Stage,
         service: Service,
         *,
+        name: str = "daemon",
+        python: str = sys.executable,
         url: str = "",
         module: str = "voicekiosk",
         warm: bool = False,
@@ -77,7 +79,8 @@ class Daemon(Client):
         more: str = "",
         environment: dict[str, str] | None = None,
     ) -> None:
-        config = stage.folder / "config.toml"
+        """Start it; of several on one stage each needs a name of its own."""
+        config = stage.folder / f"{name}.toml"
         config.write_text(
             CONFIG.format(
                 url=url or service.url,
@@ -89,11 +92,11 @@ class Daemon(Client):
                 more=more,
             )
         )
-        self.socket = stage.folder / "control.sock"
-        self.log = stage.folder / "daemon.log"
+        self.socket = stage.folder / f"{name}.sock"
+        self.log = stage.folder / f"{name}.log"
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", module, "run", "--config", str(config)],
+                [python, "-m", module, "run", "--config", str(config)],
                 stdin=subprocess.DEVNULL, stderr=log, start_new_session=True,
                 env={**stage.environment, "VOICEKIOSK_SOCKET": str(self.socket), **(environment or {})},
             )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Growth: what a message costs as a conversation gets longer, a prompt larger and a reply wordier.
+"""Growth: what a message costs with the length of conversation, prompt and reply and the number of tools.
 
 Of the session's own logic, without sockets and cards, so that nothing hides behind waiting: the processor
 time for one message of each kind, and how much worse it is at the large end than at the small one.
@@ -14,7 +14,7 @@ from typing import Any
 from benchlib.outcome import Outcome, Table
 from voicekiosk.agent.outputs import Attempt
 from voicekiosk.agent.session import Session
-from voicekiosk.config.schema import Agent, Config
+from voicekiosk.config.schema import Agent, Config, Tool
 
 PIECE = base64.b64encode(bytes(480)).decode()
 MOST_TIMES = 3.0
@@ -24,8 +24,25 @@ def _frame(kind: str, **fields: Any) -> bytes:
     return json.dumps({"type": kind, **fields}).encode()
 
 
-def _ready(prompt: str = "Answer briefly.") -> Session:
-    session = Session(Config(agent=Agent(system_prompt=prompt)))
+def _config(prompt: int = 20, tools: int = 0) -> Config:
+    """Return a configuration with a prompt of so many characters and so many tools."""
+    parameters = {
+        "type": "object",
+        "properties": {"line": {"type": "string", "description": "name or number of the line"}},
+        "required": ["line"],
+    }
+    described = "Say when the next train of a line leaves from here, and from which platform."
+    return Config(
+        agent=Agent(system_prompt="x" * prompt),
+        tools=tuple(
+            Tool(name=f"next_{number}", description=described, parameters=parameters, command=("/bin/true",))
+            for number in range(tools)
+        ),
+    )
+
+
+def _ready(config: Config | None = None) -> Session:
+    session = Session(config or _config())
     session.begin()
     session.connected(Attempt(resuming=False), 0.0)
     session.received(_frame("session.ready", session_id="s"), 0.0)
@@ -54,13 +71,18 @@ def _us(act: Callable[[], object], times: int = 300) -> float:
     return best / times * 1e6
 
 
+def _audio_us(session: Session) -> float:
+    """Return what a message of audio costs."""
+    session.received(_frame("reply.started", reply_id="last"), 1.0)
+    audio = _frame("reply.audio", data=PIECE, reply_id="last")
+    return _us(lambda: session.received(audio, 2.0))
+
+
 def _after_turns(turns: int) -> float:
     session = _ready()
     for number in range(turns):
         _turn(session, number, 20)
-    session.received(_frame("reply.started", reply_id="last"), 1.0)
-    audio = _frame("reply.audio", data=PIECE, reply_id="last")
-    return _us(lambda: session.received(audio, 2.0))
+    return _audio_us(session)
 
 
 def _of_words(words: int) -> float:
@@ -81,8 +103,9 @@ def _of_audio(seconds: int) -> float:
     return _us(lambda: session.received(audio, 2.0))
 
 
-def _of_prompt(characters: int) -> float:
-    session = Session(Config(agent=Agent(system_prompt="x" * characters)))
+def _first_us(config: Config) -> float:
+    """Return what the first message costs, which has all the settings."""
+    session = Session(config)
     session.begin()
     return _us(lambda: session.connected(Attempt(resuming=False), 0.0), 50)
 
@@ -91,10 +114,29 @@ CASES: dict[str, tuple[str, Callable[[int], float], Iterable[int]]] = {
     "turns": ("a message of audio, after so many turns", _after_turns, (1, 100, 2000)),
     "reply_s": ("a message of audio, in a reply of so many seconds", _of_audio, (1, 60, 600)),
     "words": ("a word of a reply of so many words", _of_words, (20, 200, 2000)),
-    "prompt": ("the first message, with a prompt of so many characters", _of_prompt, (100, 4000, 100_000)),
+    "tools": (
+        "a message of audio, with so many tools",
+        lambda tools: _audio_us(_ready(_config(tools=tools))),
+        (0, 10, 50),
+    ),
+    "prompt": (
+        "a message of audio, with a prompt of so many characters",
+        lambda characters: _audio_us(_ready(_config(prompt=characters))),
+        (100, 4000, 100_000),
+    ),
+    "first_tools": (
+        "the first message, with so many tools",
+        lambda tools: _first_us(_config(tools=tools)),
+        (0, 10, 50),
+    ),
+    "first_prompt": (
+        "the first message, with a prompt of so many characters",
+        lambda characters: _first_us(_config(prompt=characters)),
+        (100, 4000, 100_000),
+    ),
 }
 # What may grow with what it is given, since all of it has to be sent.
-PROPORTIONAL = {"prompt"}
+PROPORTIONAL = {"first_tools", "first_prompt"}
 
 
 def run(options: argparse.Namespace) -> Outcome:  # noqa: ARG001

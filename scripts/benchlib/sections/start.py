@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from statistics import median
 
+from benchlib import pythons
 from benchlib.outcome import Outcome, Table
 from benchlib.usage import snapshot
 
@@ -22,7 +23,6 @@ MOST_READY_S = 0.5
 CONFIG = '[panel]\ndriver = "none"\n'
 # What nobody could do without: an event loop with TLS and numpy.
 BARE = "import asyncio, ssl, numpy"
-ROOT = Path(__file__).resolve().parents[3]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -86,24 +86,13 @@ def _imports_ms(python: str, folder: Path) -> dict[str, float]:
     return dict(sorted(own.items(), key=lambda item: -item[1]))
 
 
-def _version(python: str) -> str:
-    code = "import platform; print(platform.python_version())"
-    return subprocess.run([python, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
-
-
-def _others() -> list[str]:
-    """Return the environments that .ci/run has made for other Pythons."""
-    here = f".venv-{sys.version_info.major}.{sys.version_info.minor}"
-    return [str(path / "bin" / "python") for path in sorted(ROOT.glob(".venv-3.*")) if path.name != here]
-
-
 def run(options: argparse.Namespace) -> Outcome:
     outcome = Outcome()
-    pythons = [sys.executable, *(options.python or _others())]
+    programs = pythons.found(options.python)
     rows = []
     with tempfile.TemporaryDirectory(prefix="voicekiosk-bench-") as name:
         folder = Path(name)
-        for python in pythons:
+        for version, python in programs.items():
             times: dict[str, list[float]] = {"ready_s": [], "cpu_s": [], "bare_s": [], "nothing_s": []}
             _ready_s(python, folder)
             for _ in range(options.runs):
@@ -112,7 +101,6 @@ def run(options: argparse.Namespace) -> Outcome:
                 times["cpu_s"].append(cpu_s)
                 times["bare_s"].append(_runs_s(python, BARE, folder))
                 times["nothing_s"].append(_runs_s(python, "pass", folder))
-            version = _version(python)
             figures = {name: median(values) for name, values in times.items()}
             ready_s = figures["ready_s"]
             outcome.figures.setdefault("pythons", {})[version] = figures
@@ -126,7 +114,7 @@ def run(options: argparse.Namespace) -> Outcome:
         imports = _imports_ms(sys.executable, folder)
     outcome.figures["imports_ms"] = imports
     columns = ["", "READY s", "CPU s", f'"{BARE}" s', '"pass" s']
-    outcome.tables.append(Table("From the command to READY", columns, rows))
+    outcome.tables.append(Table("From the command to READY", columns, rows, pythons.lacking(list(programs))))
     largest = [[name, f"{ms:.0f}"] for name, ms in list(imports.items())[:12]]
     outcome.tables.append(Table("Import, by package (its own modules)", ["", "ms"], largest))
     return outcome
