@@ -56,6 +56,12 @@ SENTENCES = {
         "fr": "Mon microphone est absent. Prévenez le personnel.",
         "es": "Me falta el micrófono. Avise al personal.",
     },
+    "loudspeaker_back": {
+        "en": "My loudspeaker was gone. I can be heard again.",
+        "de": "Mein Lautsprecher war weg. Man hört mich wieder.",
+        "fr": "Mon haut-parleur était coupé. On m'entend de nouveau.",
+        "es": "Mi altavoz se había apagado. Ya se me oye otra vez.",
+    },
     "muted": {
         "en": "My microphone is switched off.",
         "de": "Mein Mikrofon ist ausgeschaltet.",

@@ -1,6 +1,7 @@
 """Spoken sentences that the kiosk carries with it, for when there is nobody to speak them.
 
-`scripts/sentences` makes them; an owner may put WAV files of the same names into a directory.
+`scripts/sentences` makes them; an owner may put WAV files of the same names into a directory, and others
+for the signs.
 """
 
 import logging
@@ -30,17 +31,34 @@ class WavError(ValueError):
 def sentence(name: str, language: str, directory: str = "") -> bytes:
     """Return a sentence as 24 kHz PCM16: the owner's file if there is one that can be used, else ours.
 
-    Empty when there is neither. A file that cannot be used is told in the journal.
+    Empty when there is neither.
     """
-    if directory:
-        own = Path(directory, f"{name}.wav")
-        try:
-            return read_wav(own.read_bytes())
-        except FileNotFoundError:
-            pass
-        except (OSError, WavError) as error:
-            logger.warning("%s cannot be played: %s; using the shipped sentence", own, error)
-    return _shipped(name, language)
+    own = own_sound(name, directory)
+    return _shipped(name, language) if own is None else own
+
+
+def own_sound(name: str, directory: str, longest_s: float = LONGEST_S) -> bytes | None:
+    """Return the owner's file NAME.wav as 24 kHz PCM16; None when there is none that can be used.
+
+    One that cannot be used is told in the journal, once: some sounds come every few seconds.
+    """
+    if not directory:
+        return None
+    path = Path(directory, f"{name}.wav")
+    try:
+        return read_wav(path.read_bytes(), longest_s)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        _tell(str(path), error.strerror)
+    except WavError as error:
+        _tell(str(path), str(error))
+    return None
+
+
+@lru_cache(maxsize=64)
+def _tell(path: str, why: str | None) -> None:
+    logger.warning("%s cannot be played: %s; until it is replaced, the kiosk's own sound is used", path, why)
 
 
 @lru_cache(maxsize=4)
@@ -51,10 +69,10 @@ def _shipped(name: str, language: str) -> bytes:
         return b""
 
 
-def read_wav(data: bytes) -> bytes:
+def read_wav(data: bytes, longest_s: float = LONGEST_S) -> bytes:
     """Return a WAV file's sound as 24 kHz mono PCM16.
 
-    Takes 16 bit PCM and mu-law, any rate and number of channels, at most 15 s. Raises WavError.
+    Takes 16 bit PCM and mu-law, any rate and number of channels, at most `longest_s`. Raises WavError.
     """
     if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
         raise WavError("it is no WAV file")
@@ -72,8 +90,8 @@ def read_wav(data: bytes) -> bytes:
     else:
         raise WavError(f"format {encoding} with {bits} bits; expected PCM with 16 bits")
     frames = samples[: len(samples) // channels * channels].reshape(-1, channels)
-    if len(frames) > LONGEST_S * rate_hz:
-        raise WavError(f"it is {len(frames) / rate_hz:.0f} s long; at most {LONGEST_S:g} s")
+    if len(frames) > longest_s * rate_hz:
+        raise WavError(f"it is {len(frames) / rate_hz:.1f} s long; expected at most {longest_s:g} s")
     mono = np.asarray(np.rint(frames.mean(axis=1)), np.int16) if channels > 1 else frames[:, 0]
     resampler = Resampler(rate_hz, RATE_HZ)
     sound = np.concatenate([resampler.process(mono), resampler.flush()])

@@ -299,7 +299,9 @@ class Sounds(Table, frozen=True):
         str,
         Meta(
             description="own WAV files instead: offline.wav, no_answer.wav, key_refused.wav, "
-            "service_refused.wav, microphone_gone.wav, muted.wav, budget.wav, ready.wav"
+            "service_refused.wav, microphone_gone.wav, loudspeaker_back.wav, muted.wav, budget.wav, "
+            "ready.wav; and for the signs earcon-tick.wav, earcon-ready.wav, earcon-offline.wav, "
+            "earcon-error.wav"
         ),
     ] = ""
     announce_ready: Annotated[bool, Meta(description="say so when the kiosk is ready after its start")] = (

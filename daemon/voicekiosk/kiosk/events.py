@@ -48,6 +48,7 @@ class Sound(StrEnum):
     KEY_REFUSED = "key_refused"
     SERVICE_REFUSED = "service_refused"
     MICROPHONE_GONE = "microphone_gone"
+    LOUDSPEAKER_BACK = "loudspeaker_back"
     MUTED = "muted"
     BUDGET = "budget"
 

@@ -264,6 +264,9 @@ def _device(s: State, event: audio.AudioEvent, now_s: float, rules: Rules, emit:
         case audio.MicrophoneHeard():
             return replace(s, microphone_silent=False, faults=s.faults - {Fault.MICROPHONE_SILENT})
         case audio.SpeakerOpened():
+            if Fault.LOUDSPEAKER in s.faults and s.conversing and s.turn is Turn.NONE:
+                # The first moment at which whoever waits can be told why nothing was heard.
+                emit(PlaySound(Sound.LOUDSPEAKER_BACK))
             untried = s.untried - {Fault.LOUDSPEAKER}
             return replace(s, untried=untried, faults=s.faults - {Fault.LOUDSPEAKER})
         case audio.SpeakerLost():

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from voicekiosk.audio.earcons import RATE_HZ, Earcon, earcon
-from voicekiosk.audio.sentences import sentence
+from voicekiosk.audio.sentences import own_sound, sentence
 from voicekiosk.config.schema import Config
 from voicekiosk.kiosk.events import Sound
 from voicekiosk.panel.lamp import is_night
@@ -19,17 +19,21 @@ EARCONS: dict[Sound, Earcon] = {
     Sound.KEY_REFUSED: "error",
     Sound.SERVICE_REFUSED: "error",
     Sound.MICROPHONE_GONE: "error",
+    Sound.LOUDSPEAKER_BACK: "ready",
     Sound.MUTED: "tick",
     Sound.BUDGET: "offline",
 }
 WORDLESS = frozenset({Sound.TICK})
 """What passes by itself, and comes often."""
+LONGEST_SIGN_S = 2.0
+"""Shorter than the time between two ticks."""
 PAUSE = bytes(2 * RATE_HZ * 15 // 100)
 
 
 def pcm_of(sound: Sound, config: Config, now: datetime, *, wordless: bool = False) -> bytes:
     """Return the sign as 24 kHz PCM16; `now` is local time, for the night hours."""
-    pcm = earcon(EARCONS[sound])
+    # Where somebody is about to speak, only ours is known to be over by then.
+    pcm = earcon(EARCONS[sound]) if wordless else _sign(EARCONS[sound], config)
     if config.sounds.words and not (wordless or sound in WORDLESS):
         pcm += PAUSE + sentence(str(sound), config.sounds.language, config.sounds.directory)
     return at_night(pcm, config, now)
@@ -40,7 +44,12 @@ def ready(config: Config, now: datetime) -> bytes:
     if not config.sounds.announce_ready:
         return b""
     words = PAUSE + sentence("ready", config.sounds.language, config.sounds.directory)
-    return at_night(earcon("ready") + (words if config.sounds.words else b""), config, now)
+    return at_night(_sign("ready", config) + (words if config.sounds.words else b""), config, now)
+
+
+def _sign(name: Earcon, config: Config) -> bytes:
+    own = own_sound(f"earcon-{name}", config.sounds.directory, LONGEST_SIGN_S)
+    return earcon(name) if own is None else own
 
 
 def at_night(pcm: bytes, config: Config, now: datetime) -> bytes:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 
+import numpy as np
 import pytest
 from tests.rigs.fake_alsa import Card
 from tests.rigs.live_audio import LOUDSPEAKER, MICROPHONE, LiveWorld
@@ -66,8 +67,10 @@ async def test_a_loudspeaker_that_is_pulled_out_ends_the_answer_and_plays_the_ne
         await kiosk.until(faulty(kiosk, Fault.LOUDSPEAKER), "the loss")
         await kiosk.until(lambda: kiosk.conductor.state.turn is Turn.NONE, "the end of the answer")
         assert GONE in (await kiosk.status())["reason"]
+        before = np.count_nonzero(card(kiosk, LOUDSPEAKER).sound())
         card(kiosk, LOUDSPEAKER).trouble = None
         await kiosk.until(lambda: not faulty(kiosk, Fault.LOUDSPEAKER)(), "its return")
+        await kiosk.until(lambda: np.count_nonzero(card(kiosk, LOUDSPEAKER).sound()) > before, "its sign")
         await hold(kiosk)
         await kiosk.ask("release")
         await answered(kiosk)

@@ -1,29 +1,14 @@
 import contextlib
-import io
 import logging
-import wave
 
 import numpy as np
 import pytest
+from tests.rigs.wav import tone, wav
 
 from voicekiosk.audio.sentences import SHIPPED, WavError, read_wav, sentence
 
 NAMES = sorted(path.stem for path in (SHIPPED / "en").glob("*.wav"))
 LANGUAGES = ("en", "de", "fr", "es")
-
-
-def wav(samples, rate_hz=24000, channels=1, width=2):
-    data = io.BytesIO()
-    with wave.open(data, "wb") as file:
-        file.setnchannels(channels)
-        file.setsampwidth(width)
-        file.setframerate(rate_hz)
-        file.writeframes(np.asarray(samples, "<i2").tobytes())
-    return data.getvalue()
-
-
-def tone(rate_hz, seconds=0.5):
-    return np.rint(8000 * np.sin(2 * np.pi * 440 * np.arange(round(seconds * rate_hz)) / rate_hz))
 
 
 def pitch_hz(pcm):
@@ -67,7 +52,14 @@ def test_an_owners_file_that_is_broken_is_told_and_replaced(tmp_path, caplog):
     (tmp_path / "offline.wav").write_bytes(b"ID3 this is an mp3")
     with caplog.at_level(logging.WARNING):
         assert sentence("offline", "en", str(tmp_path)) == sentence("offline", "en")
-    assert "offline.wav cannot be played: it is no WAV file" in caplog.text
+        sentence("offline", "en", str(tmp_path))
+    assert caplog.text.count("offline.wav cannot be played: it is no WAV file") == 1
+
+
+def test_an_owners_file_that_cannot_be_read_is_told_and_replaced(tmp_path, caplog):
+    (tmp_path / "offline.wav").mkdir()
+    assert sentence("offline", "en", str(tmp_path)) == sentence("offline", "en")
+    assert "offline.wav cannot be played: Is a directory; until" in caplog.text
 
 
 @pytest.mark.parametrize("rate_hz", [8000, 16000, 22050, 44100, 48000])

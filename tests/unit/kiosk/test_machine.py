@@ -801,6 +801,34 @@ def test_a_lost_loudspeaker_ends_the_answer_after_a_while():
     assert scene.name is Name.FAULT
 
 
+BACK = audio.SpeakerOpened(None)  # type: ignore[arg-type]
+
+
+def test_a_loudspeaker_that_is_back_says_so_to_whoever_waits():
+    scene = speaking()
+    scene.tell(audio.SpeakerLost("gone", 0.25))
+    scene.wait(6, queued_samples=48000, audio_at_s=scene.now_s)
+    assert scene.tell(BACK) == [kiosk.PlaySound(Sound.LOUDSPEAKER_BACK)]
+    assert scene.name is Name.IDLE
+    assert scene.tell(BACK) == []
+
+
+def test_a_loudspeaker_that_is_back_while_somebody_speaks_or_is_answered_says_nothing():
+    for scene in (listening(), thinking(), speaking()):
+        scene.tell(audio.SpeakerLost("gone", 0.25))
+        assert scene.tell(BACK) == []
+
+
+def test_a_loudspeaker_that_is_back_says_nothing_into_an_empty_room():
+    scene = idle()
+    scene.tell(kiosk.LookForDevices(), audio.SpeakerLost("gone", 0.25))
+    assert scene.tell(BACK) == []
+    scene = speaking(keep_open_s=20.0)
+    scene.tell(audio.SpeakerLost("gone", 0.25))
+    scene.wait(60, queued_samples=48000, audio_at_s=scene.now_s)
+    assert scene.tell(BACK) == []
+
+
 def test_a_silent_microphone_is_a_visible_fault_until_it_is_heard():
     scene = listening()
     scene.tell(audio.MicrophoneSilent(5.0))

@@ -2,8 +2,10 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from tests.rigs.wav import tone, wav
 
 from voicekiosk.audio.earcons import earcon
+from voicekiosk.audio.sentences import read_wav
 from voicekiosk.config.schema import Config, Lamp, Panel, Sounds
 from voicekiosk.kiosk import sounds
 from voicekiosk.kiosk.events import Sound
@@ -54,6 +56,40 @@ def test_the_tick_never_has_words():
 
 def test_where_somebody_is_about_to_speak_the_sign_is_all():
     assert sounds.pcm_of(Sound.OFFLINE, Config(), NOON, wordless=True) == earcon("offline")
+
+
+@pytest.mark.parametrize("sound", sorted(Sound))
+def test_a_sign_can_be_a_file_of_the_owners(sound, tmp_path):
+    (tmp_path / f"earcon-{EARCONS[sound]}.wav").write_bytes(wav(tone(48000, 0.2), 48000))
+    own = Config(sounds=Sounds(words=False, directory=str(tmp_path)))
+    assert seconds(sounds.pcm_of(sound, own, NOON)) == pytest.approx(0.2, abs=0.02)
+    assert peak(sounds.pcm_of(sound, own, NOON)) == pytest.approx(8000, abs=400)
+
+
+def test_what_is_said_after_the_start_begins_with_the_owners_sign(tmp_path):
+    (tmp_path / "earcon-ready.wav").write_bytes(wav(tone(24000, 0.1)))
+    own = Config(sounds=Sounds(words=False, directory=str(tmp_path), announce_ready=True))
+    assert sounds.ready(own, NOON) == read_wav(wav(tone(24000, 0.1)))
+
+
+def test_a_sign_of_the_owners_does_not_reach_into_what_somebody_is_about_to_say(tmp_path):
+    (tmp_path / "earcon-offline.wav").write_bytes(wav(tone(24000, 1.9)))
+    own = Config(sounds=Sounds(directory=str(tmp_path)))
+    assert sounds.pcm_of(Sound.OFFLINE, own, NOON, wordless=True) == earcon("offline")
+
+
+def test_a_sign_of_the_owners_that_cannot_be_used_is_ours_and_told_once(tmp_path, caplog):
+    (tmp_path / "earcon-tick.wav").write_bytes(wav(tone(24000, 2.5)))
+    own = Config(sounds=Sounds(directory=str(tmp_path)))
+    for _ in range(3):
+        assert sounds.pcm_of(Sound.TICK, own, NOON) == earcon("tick")
+    (told,) = caplog.messages
+    assert "earcon-tick.wav cannot be played: it is 2.5 s long; expected at most 2 s" in told
+
+
+def test_a_sign_of_the_owners_that_is_empty_is_silence(tmp_path):
+    (tmp_path / "earcon-tick.wav").write_bytes(wav([]))
+    assert sounds.pcm_of(Sound.TICK, Config(sounds=Sounds(directory=str(tmp_path))), NOON) == b""
 
 
 def test_a_sign_that_was_silenced_can_be_heard_again_at_once():
