@@ -275,7 +275,7 @@ class AgentClient:
             self._link = None
             link.abort("no longer wanted")
         was_ready = self._session.ready
-        outcome = self._session.closed(closed.code, closed.reason, self._now_s())
+        outcome = self._session.closed(closed.code, closed.reason, self._now_s(), link.unproven)
         self._arm()
         if was_ready and isinstance(outcome, Failure):
             self._drops += 1

@@ -30,6 +30,10 @@ class Failure:
     detail: str
 
 
+NO_SUCH_SESSION = frozenset({"session_not_found", "session_forbidden", "session_expired"})
+"""Codes that say that there is no session any more, however open the socket is."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Policy:
     cause: Cause

@@ -53,6 +53,7 @@ class _Ping:
     payload: bytes
     sent_s: float
     samples: int
+    frames: int
 
 
 def host_of(uri: WebSocketURI) -> str:
@@ -115,6 +116,9 @@ class Link(asyncio.Protocol):
         """Done when the socket is gone, however that came."""
         self.audio_sent_samples = 0
         self.audio_proven_samples = 0
+        self.unproven: deque[bytes] = deque()
+        """The frames other than audio that no pong has proven, the oldest first."""
+        self._frames_sent = 0
         self.round_trip_s: float | None = None
 
     # What the owner does
@@ -128,10 +132,14 @@ class Link(asyncio.Protocol):
 
     def send(self, frame: bytes) -> bool:
         """Put a text frame on its way; False when the connection is not open any more."""
+        self._frames_sent += 1
+        self.unproven.append(frame)
         if self._websocket.state is not State.OPEN:
             return False
         self._websocket.send_text(frame)
-        self._flush()
+        # What is sent so rarely is known to have arrived, or not, a round trip later.
+        self._ping(self._loop.time())
+        self._schedule_beat()
         return True
 
     def send_audio(self, pcm: bytes) -> bool:
@@ -323,6 +331,8 @@ class Link(asyncio.Protocol):
         self._ponged_s = self._heard_s
         self.round_trip_s = self._heard_s - answered.sent_s
         self._window.pong(self.round_trip_s)
+        while len(self.unproven) > self._frames_sent - answered.frames:
+            self.unproven.popleft()
         if answered.samples > self.audio_proven_samples:
             self.audio_proven_samples = answered.samples
             self._on_proven(answered.samples)
@@ -330,7 +340,7 @@ class Link(asyncio.Protocol):
     def _ping(self, now_s: float) -> None:
         self._ping_count += 1
         payload = b"%d" % self._ping_count
-        self._pings.append(_Ping(payload, now_s, self.audio_sent_samples))
+        self._pings.append(_Ping(payload, now_s, self.audio_sent_samples, self._frames_sent))
         self._last_ping_s = now_s
         self._websocket.send_ping(payload)
         self._flush()

@@ -10,13 +10,13 @@ seconds, and values come out in the order in which they have to be carried out.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from enum import Enum
 
 from voicekiosk.agent import events, wire
 from voicekiosk.agent.events import Cause
 from voicekiosk.agent.facts import Ending
-from voicekiosk.agent.failures import Failure, Remedy, of_close, of_error
+from voicekiosk.agent.failures import NO_SUCH_SESSION, Failure, Remedy, of_close, of_error
 from voicekiosk.agent.memory import Memory
 from voicekiosk.agent.outputs import Attempt, Close, Note, Outputs, Send
 from voicekiosk.agent.settings import changed_settings, first_settings, pause_settings
@@ -151,8 +151,10 @@ class Session:
             return Failure(failure.cause, Remedy.FRESH, failure.code, failure.detail)
         return failure
 
-    def closed(self, code: int | None, reason: str, now_s: float) -> Failure | events.Ended:
-        """Judge the end of the socket; `code` is None when no close frame came."""
+    def closed(
+        self, code: int | None, reason: str, now_s: float, unproven: Collection[bytes] = ()
+    ) -> Failure | events.Ended:
+        """Judge the end of a socket on which `unproven` frames may be lost; no `code`: no close frame."""
         phase, self.phase = self.phase, Phase.CLOSED
         self._deadline_s = None
         self.lived_s = None if self._ready_s is None else now_s - self._ready_s
@@ -161,7 +163,7 @@ class Session:
         self.ending = Ending(code, reason, error.code, error.message)
         self._turns.broken_off()
         if was_ready:
-            self.memory.tools_broke_off(self._tools.lost())
+            self.memory.tools_broke_off(self._tools.lost(unproven))
         if phase is Phase.ENDING:
             self._forget_session()
             return self._renewal or events.Ended(self._duration_s)
@@ -377,16 +379,12 @@ class Session:
         match self.phase:
             case Phase.CONFIGURING | Phase.RESUMING:
                 return (Close(),)
-            case Phase.READY if self._of_the_session(code):
+            case Phase.READY if code in NO_SUCH_SESSION:
                 # The live service has left the socket open after this one (protocol 5.4).
                 return (events.Trouble(code, event.message), Close())
             case Phase.READY:
                 return (events.Trouble(code, event.message),)
         return ()
-
-    @staticmethod
-    def _of_the_session(code: str) -> bool:
-        return code in ("session_not_found", "session_forbidden", "session_expired")
 
     def _voice_refused(self) -> bool:
         error = self._error

@@ -3,7 +3,7 @@
 Sans-IO, like the session that it is a part of. When an answer may go is decided in `toolwork`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,8 +70,12 @@ class Tools:
         self._echoed(echo.tools)
         return _frames(self._work.resumed(now_s)) if resumed else ()
 
-    def lost(self) -> list[str]:
-        """Note that the socket is gone; return what the session after it has to know, in sentences."""
+    def lost(self, unproven: Collection[bytes]) -> list[str]:
+        """Note that the socket is gone; return what the session after it has to know, in sentences.
+
+        Answers among the `unproven` frames are owed again: should the session be resumed, they are repeated.
+        """
+        self._work.take_back(lambda result: _frame(result) in unproven)
         return self._work.lost()
 
     @property
@@ -137,6 +141,8 @@ class Tools:
 
 
 def _frames(results: Iterable[Result]) -> tuple[bytes, ...]:
-    return tuple(
-        wire.encode_tool_result(result.call_id, result.text, is_error=result.is_error) for result in results
-    )
+    return tuple(_frame(result) for result in results)
+
+
+def _frame(result: Result) -> bytes:
+    return wire.encode_tool_result(result.call_id, result.text, is_error=result.is_error)

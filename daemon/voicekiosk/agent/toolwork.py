@@ -9,6 +9,7 @@ checklist 29 and 31): a call of an earlier reply, which was completed, is still 
 """
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -17,6 +18,7 @@ PATIENCE_S = 6.0
 BEFORE_TIMEOUT_S = 2.0
 """A result that still waits so long before the service gives up is sent whatever is said meanwhile."""
 REMEMBERED = 256
+MOST_ON_THE_WAY = 32
 
 
 class Latest(Enum):
@@ -62,6 +64,8 @@ class ToolWork:
     def begin(self) -> None:
         """Begin a fresh session: old calls are void (protocol §7.3)."""
         self._calls: dict[str, _Call] = {}
+        # The latest that were answered: their answers may be lost on the way.
+        self._answered: deque[tuple[str, _Call]] = deque(maxlen=MOST_ON_THE_WAY)
         # Ids that were answered or became void: a call that comes twice is made once.
         self._settled: deque[str] = deque(maxlen=REMEMBERED)
         self._past: deque[str] = deque(maxlen=16)
@@ -135,6 +139,13 @@ class ToolWork:
             self._settle(call_id)
         return void
 
+    def take_back(self, is_lost: Callable[[Result], bool]) -> None:
+        """Owe the answers again of which `is_lost` says that they may not have arrived."""
+        for call_id, call in self._answered:
+            if call.result is not None and is_lost(call.result):
+                self._calls[call_id] = call
+        self._answered.clear()
+
     def lost(self) -> list[str]:
         """Note that the socket is gone; return a sentence on each tool, for the session after it."""
         return [_sentence(call) for call in self._calls.values()]
@@ -180,12 +191,14 @@ class ToolWork:
             if call.result is not None and (free or call.hold or self._due_s(call) <= now_s)
         ]
         for result in ready:
+            self._answered.append((result.call_id, self._calls[result.call_id]))
             self._settle(result.call_id)
         return ready
 
     def _settle(self, call_id: str) -> None:
         del self._calls[call_id]
-        self._settled.append(call_id)
+        if call_id not in self._settled:
+            self._settled.append(call_id)
 
 
 LOST = '"The connection was lost while this tool ran: it was cancelled. Say so and offer to try again."'

@@ -169,6 +169,12 @@ def _lost(s: State, now_s: float, rules: Rules, emit: Emit) -> State:
             emit(FlushSpeaker())
             deadline_s = now_s + rules.reconnecting_s + rules.thinking_timeout_s
             s = replace(s, turn=Turn.THINKING, turn_deadline_s=deadline_s, nudged=False)
+        case Turn.SPEAKING if s.busy:
+            # It says what it does meanwhile; the answer is still to come.
+            if s.reply_open:
+                emit(FinishReply())
+            deadline_s = now_s + rules.reconnecting_s + rules.thinking_timeout_s
+            s = replace(s, turn=Turn.THINKING, turn_deadline_s=deadline_s, nudged=False)
         case Turn.SPEAKING if s.reply_open:
             # What has come is played to its end; the rest is asked for when the link is back.
             emit(FinishReply())

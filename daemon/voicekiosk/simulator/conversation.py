@@ -17,7 +17,7 @@ from voicekiosk.simulator.listening import RATE_HZ, Ear, Samples, UserTurn, thre
 from voicekiosk.simulator.scenario import Scenario, draw
 from voicekiosk.simulator.speaker import Channel, Reply, Speaker
 from voicekiosk.simulator.timing import TurnTiming
-from voicekiosk.simulator.toolwork import ToolWork
+from voicekiosk.simulator.toolwork import State, ToolWork
 from voicekiosk.simulator.voices import Voice
 
 CLICK_S = 0.3
@@ -206,7 +206,7 @@ class Conversation:
         reply = self.speaker.reply
         if reply is not None and reply.open:
             self.speaker.stop(reply)
-            self.tools.interrupted(reply)
+            self.tools.interrupted(reply, State.LOST)
             reply.status = "lost"
         self.speaker.reply, self.speaker.down_samples = None, 0
         self.turn, self._carried, self._closing, self._deferred = None, None, False, False

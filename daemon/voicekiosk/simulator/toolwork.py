@@ -27,6 +27,7 @@ class State(Enum):
     WAITING = auto()
     ANSWERED = auto()
     VOID = auto()  # its reply was interrupted
+    LOST = auto()  # its reply was lost with a connection, which a client cannot know
     EXPIRED = auto()
 
 
@@ -55,6 +56,7 @@ class Pending:
     hold: bool
     timeout_s: float
     state: State = State.WAITING
+    carried: bool = False  # over from a connection that was lost: what arrived there, neither side knows
 
 
 class ToolWork:
@@ -131,14 +133,15 @@ class ToolWork:
         if call.state is State.WAITING and not call.http:
             self._settle(call, Result(call_id, call.name, text, is_error), now_s)
 
-    def interrupted(self, reply: Reply) -> None:
+    def interrupted(self, reply: Reply, state: State = State.VOID) -> None:
         """Void the calls of an interrupted reply."""
         for batch in self._batches_of(reply):
             batch.settled = True
             self._agenda.cancel(batch)
+            self.hold_answered = False
             for call in batch.calls:
                 if call.state is State.WAITING:
-                    call.state = State.VOID
+                    call.state = state
                     self._agenda.cancel(call)
 
     def done(self, reply: Reply, now_s: float) -> None:
@@ -150,7 +153,7 @@ class ToolWork:
     def left_open(self, done_before_s: float) -> None:
         """Judge the calls that a client leaves without an answer when it ends the session."""
         for call in self._calls.values():
-            mine = call.state is State.WAITING and not call.http and call.batch.done
+            mine = call.state is State.WAITING and not (call.http or call.carried) and call.batch.done
             if mine and call.batch.done_s <= done_before_s:
                 text = f"no tool.result for {call.name} ({call.call_id}) when the session was ended"
                 self._channel.violate(29, text)
@@ -158,6 +161,7 @@ class ToolWork:
     def rearm(self, now_s: float) -> None:
         """Wait again for the calls that a resumed session still has open."""
         for call in self._calls.values():
+            call.carried = True
             if call.state is State.WAITING:
                 self._agenda.at(now_s + call.timeout_s, lambda t, call=call: self._expire(call, t), call)  # type: ignore[misc]
 
@@ -173,7 +177,9 @@ class ToolWork:
         elif call.state is State.EXPIRED:
             self._channel.violate(34, f"a result of {who} after its timeout_seconds")
         elif call.state is State.ANSWERED:
-            self._channel.violate(29, f"a second tool.result for {who}")
+            if not call.carried:
+                self._channel.violate(29, f"a second tool.result for {who}")
+            call.carried = False
         elif not call.known and not is_error:
             self._channel.violate(33, f"{who} is not among the tools, yet its result is no error")
         elif self._settings.strict_timing and not documented and not call.hold:
@@ -208,6 +214,7 @@ class ToolWork:
         if call.state is not State.WAITING:
             return
         call.state = State.ANSWERED
+        call.carried = False
         self._agenda.cancel(call)
         call.batch.results.append(result)
         call.batch.open_calls -= 1
@@ -230,7 +237,8 @@ class ToolWork:
         if call.state is not State.WAITING:
             return
         call.state = State.EXPIRED
-        self._channel.violate(34, f"no result of {call.name} ({call.call_id}) within its timeout_seconds")
+        if not call.carried:
+            self._channel.violate(34, f"no result of {call.name} ({call.call_id}) within its timeout_seconds")
         if not call.batch.settled:
             call.batch.settled = True
             self._agenda.cancel(call.batch)

@@ -221,6 +221,19 @@ def test_a_resumed_session_is_told_that_its_tools_were_cancelled_and_gets_what_w
     assert it.finished("a", running, "late", 6.0, is_error=False) == []
 
 
+def test_an_answer_that_may_not_have_arrived_is_repeated_to_a_resumed_session_and_told_to_a_fresh_one():
+    it = work()
+    arrived, lost = call(it, "a"), call(it, "b")
+    it.finished("a", arrived, "1", 0.1, is_error=False)
+    it.finished("b", lost, "2", 0.2, is_error=False)
+    assert ids(it.reply_done("r", 0.3)) == ["a", "b"]
+    it.take_back(lambda result: result.call_id == "b")
+    assert it.lost() == ["the tool tool had finished before the break and gave 2"]
+    assert [(r.call_id, r.text) for r in it.resumed(5.0)] == [("b", "2")]
+    assert it.open == ()
+    assert it.called("b", "tool", 6.0, hold=False, timeout_s=9.0) is None, "it was made already"
+
+
 @pytest.mark.parametrize("early", [False, True])
 def test_random_interleavings_break_no_rule(early):
     """Replies, speech, interruptions, drops, calls and results in any order, judged by the rules alone."""
@@ -325,8 +338,14 @@ class Judge:
             assert self.it.finished(call_id, epoch, "stale", self.now_s, is_error=False) == []
 
     def drop(self):
+        answered = [call_id for call_id, account in self.calls.items() if account["state"] == "answered"]
+        unproven = set(answered[-self.rng.choice([0, 1, 2]) :])
+        self.it.take_back(lambda result: result.call_id in unproven)
         self.it.lost()
         if self.rng.random() < 0.5:
+            # Of those before an earlier drop nobody knows any more.
+            for call_id in unproven & set(self.it.open):
+                self.calls[call_id]["state"] = "ready"
             for account in self.calls.values():
                 if account["state"] == "running":
                     account["state"], account["ready_s"] = "ready", self.now_s
