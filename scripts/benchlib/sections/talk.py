@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from benchlib import clients
+from benchlib import clients, parts
 from benchlib.clients import Client, Daemon
 from benchlib.outcome import Outcome, Table
 from benchlib.stage import Service, Stage
@@ -164,17 +164,31 @@ def table(title: str, measured: dict[str, Measured], note: str = "") -> Table:
     return Table(title, ["", "CPU ms/s", "wake-ups/s", "ratio", "worst run"], rows, note)
 
 
-PARTS = {"event loop": "python", "capture": "capture", "playback": "playback", "PulseAudio": "threaded-ml"}
+THREADS = {"event loop": "python", "capture": "capture", "playback": "playback", "PulseAudio": "threaded-ml"}
 
 
-def _parts(daemon: Measured, floor: Measured) -> Table:
+def _threads(daemon: Measured, floor: Measured) -> Table:
     rows = []
-    for part, thread in PARTS.items():
+    for part, thread in THREADS.items():
         cpu, wakeups = daemon.thread(thread)
         floor_cpu, floor_wakeups = floor.thread("floor" if thread == "python" else thread)
         rows.append([part, f"{cpu:.1f}", f"{wakeups:.0f}", f"{floor_cpu:.1f}", f"{floor_wakeups:.0f}"])
     columns = ["", "CPU ms/s", "wake-ups/s", "in C: CPU ms/s", "wake-ups/s"]
-    return Table("Where the daemon's time goes (both at once)", columns, rows)
+    return Table("Where the daemon's time goes, by thread (both at once)", columns, rows)
+
+
+def by_part(parts_ms: dict[str, float], daemon_ms: float) -> Table:
+    """Show what each part takes of the whole."""
+    rows = [[name, f"{ms:.2f}", f"{100 * ms / daemon_ms:.0f} %"] for name, ms in parts_ms.items()]
+    rest_ms = daemon_ms - sum(ms for name, ms in parts_ms.items() if name != parts.VOLUME)
+    rows.append(["all else: threads that wake, the kernel, PulseAudio",
+                 f"{rest_ms:.2f}", f"{100 * rest_ms / daemon_ms:.0f} %"])  # fmt: skip
+    note = (
+        "Each part's own code, called as in a second of conversation, without waiting; not in it: the volume."
+    )
+    return Table(
+        "Where the daemon's time goes, by part (both at once)", ["", "CPU ms/s", "share"], rows, note
+    )
 
 
 def run(options: argparse.Namespace) -> Outcome:
@@ -188,10 +202,12 @@ def run(options: argparse.Namespace) -> Outcome:
         figures: dict[str, Any] = _cpu(plain)
         figures |= {f"{name}_wakeups_per_s": seen.wakeups_per_s for name, seen in plain.items()}
         figures["turns"] = _cpu(turns)
-        figures["parts"] = {part: plain["daemon"].thread(thread) for part, thread in PARTS.items()}
+        figures["threads"] = {part: plain["daemon"].thread(thread) for part, thread in THREADS.items()}
+        figures["parts"] = parts.measure(plain["daemon"].thread(THREADS["event loop"])[1])
         outcome.tables = [
             table("Both at once", plain),
-            _parts(plain["daemon"], plain["floor"]),
+            _threads(plain["daemon"], plain["floor"]),
+            by_part(figures["parts"], figures["daemon_ms_per_s"]),
             table("In turns", turns, "A question of 4 s and its answer in 10.5 s."),
         ]
         if tls:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchlib import summary
+from benchlib import parts, summary
 from benchlib.sections import talk
 
 FIGURES = {
@@ -51,3 +51,8 @@ def test_talk_is_judged_beside_the_plainest_client_and_the_floor(
     shortfalls = talk._shortfalls(figures)
     assert len(shortfalls) == len(fell_short)
     assert all(word in text for word, text in zip(fell_short, shortfalls, strict=True))
+
+
+def test_what_no_part_explains_is_said() -> None:
+    table = talk.by_part({"capture": 1.0, "idle loop": 4.0, parts.VOLUME: 2.0}, 20.0)
+    assert table.rows[-1][1:] == ["15.00", "75 %"]
