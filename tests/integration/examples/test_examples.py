@@ -2,14 +2,19 @@
 
 import asyncio
 import json
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import gpiozero
 import pytest
+from gpiozero.pins.mock import MockFactory
 from msgspec.structs import asdict, replace
 from tests.rigs.live_kiosk import LiveKiosk, frames
 
 from voicekiosk.audio import events as audio
 from voicekiosk.config import load
+from voicekiosk.kiosk.state import Name, Turn
+from voicekiosk.kiosk.work import REFUSED_HOLD_S
 from voicekiosk.simulator import Settings, Simulator
 from voicekiosk.simulator.brain import Answer, Call
 from voicekiosk.simulator.scenario import Scenario, change
@@ -85,6 +90,76 @@ async def test_the_timetable_asks_its_program_and_says_what_it_gives(tmp_path):
     (result,) = told
     assert (result.name, result.is_error) == ("departures", False)
     assert json.loads(result.result) == [{"line": "4", "minutes": 3}]
+
+
+@pytest.fixture
+def pins(monkeypatch):
+    factory = MockFactory()
+    monkeypatch.setattr(gpiozero.Device, "pin_factory", factory)
+    yield factory
+    factory.close()
+
+
+class Reception:
+    """The reception with a visitor in front of it: its door, and what the agent was told."""
+
+    def __init__(self, pins):
+        self.config = load.load(FOLDER / "reception.toml")
+        self.door = next(tool for tool in self.config.tools if tool.builtin == "gpio")
+        assert self.door.confirm == "press"
+        assert not self.door.output_active_high
+        self.relay = pins.pin(self.door.output_gpio)
+        self.told = []
+
+    def decide(self, heard):
+        if heard.reason == "turn":
+            return Answer(calls=(Call(self.door.name, {}),))
+        self.told.extend(heard.results)
+        return "The door is open." if heard.results else "Please tap the button."
+
+    @property
+    def switched(self):
+        """What the relay was switched to so far, with the seconds since the time before: True is off."""
+        first, *since = self.relay.states
+        assert not first.state, "the pin as nobody has used it"
+        return [(state.state, state.timestamp) for state in since]
+
+    @asynccontextmanager
+    async def visited(self, folder):
+        settings = Settings(scenario=change(Scenario(), QUICK), record=folder, agent=self.decide)
+        tools, panel = self.config.tools, self.config.panel
+        async with Simulator(settings) as sim, LiveKiosk(sim.url, tools=tools, panel=panel) as kiosk:
+            await kiosk.ask()
+            await kiosk.until(lambda: kiosk.name is Name.CONFIRMING, 40)
+            assert self.switched == [], "the door stays shut until the visitor has agreed"
+            yield kiosk
+            await kiosk.until(lambda: kiosk.state.turn is Turn.NONE, 40)
+            await kiosk.hang_up()
+            assert sim.violations == []
+
+
+async def test_the_reception_opens_the_door_once_the_visitor_has_tapped(tmp_path, pins):
+    reception = Reception(pins)
+    async with reception.visited(tmp_path) as kiosk:
+        kiosk.press()
+        kiosk.release()
+    (result,) = reception.told
+    assert (result.name, result.is_error) == (reception.door.name, False)
+    (before, _), (opened, _), (after, open_s) = reception.switched
+    assert (before, opened, after) == (True, False, True)
+    assert open_s == pytest.approx(reception.door.pulse_s, abs=0.5)
+
+
+async def test_the_reception_keeps_the_door_shut_when_the_visitor_refuses(tmp_path, pins):
+    reception = Reception(pins)
+    async with reception.visited(tmp_path) as kiosk:
+        kiosk.press()
+        await asyncio.sleep(REFUSED_HOLD_S + 0.1)
+        kiosk.release()
+    (result,) = reception.told
+    assert result.is_error
+    assert "refused" in result.result
+    assert reception.switched == []
 
 
 async def _ask(kiosk, mode):
