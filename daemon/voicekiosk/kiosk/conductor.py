@@ -213,6 +213,7 @@ class Conductor:
 
     def _note(self, event: AnyEvent, now_s: float) -> None:
         """Keep the facts that are no part of the decision."""
+        self.dials.note(event)
         match event:
             case agent.Ready():
                 self._connected.start(now_s)
@@ -298,8 +299,7 @@ class Conductor:
             self.uplink.begin(None, 0)
             return
         if settings.warm and not barge_in:
-            reach_s = max(from_s - settings.preroll_ms / 1000, self._quiet_since_s + ECHO_GUARD_S)
-            from_s = min(from_s, reach_s)
+            from_s = min(from_s, max(from_s - settings.preroll_ms / 1000, self._quiet_since_s + ECHO_GUARD_S))
         self.uplink.begin(stream, capture.frame_at(from_s))
 
     def _warm_wanted(self) -> bool:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from typing import Protocol
 
+from voicekiosk.agent import events as agent
 from voicekiosk.agent.events import Cause
 from voicekiosk.config.persona import agent_of, takes_on, with_persona
 from voicekiosk.config.schema import Config
@@ -45,6 +46,8 @@ class Dials:
         self._kiosk = kiosk
         self._agent = agent
         self._persona = ""
+        # Whether the session that is open, or on its way, began as somebody that it cannot become.
+        self._outgrown = False
 
     def turn_volume(self, steps: int) -> None:
         """Make it louder by so many steps, or quieter."""
@@ -66,7 +69,16 @@ class Dials:
         kiosk.dispatch(Fixed(Fault.SERVICE))
         kiosk.dispatch(Reconfigured())
         if not takes_on(before, agent_of(kiosk.config)):
+            self._outgrown = True
             kiosk.when_quiet("another voice", self._renew)
+
+    def note(self, event: object) -> None:
+        """Take what the agent room has to say: only a session that is ready can be replaced."""
+        match event:
+            case agent.Connecting(resuming=False):
+                self._outgrown = False
+            case agent.Ready() if self._outgrown:
+                self._kiosk.when_quiet("another voice", self._renew)
 
     def over(self, config: Config, changed: set[str]) -> Config:
         """Return a configuration from the file with the persona that was chosen, unless it names another."""

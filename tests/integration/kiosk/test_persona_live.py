@@ -5,9 +5,10 @@ from tests.rigs.live_kiosk import LiveKiosk, frames
 
 from voicekiosk.agent import events as agent
 from voicekiosk.config.schema import Kiosk, Patience, Persona, Tool
+from voicekiosk.kiosk.state import Link
 from voicekiosk.simulator import Settings, Simulator
 from voicekiosk.simulator.brain import Answer, Call
-from voicekiosk.simulator.scenario import Scenario, change
+from voicekiosk.simulator.scenario import Scenario, change, load
 
 QUICK = {
     "ready.updated_ms": 20.0,
@@ -88,3 +89,52 @@ async def test_the_agent_lets_another_persona_speak_in_the_same_conversation(tmp
     assert second["system_prompt"].startswith("You are the clock.")
     assert "What was said so far" in second["system_prompt"]
     assert "greeting" not in second
+
+
+TWO = {
+    "persona": {
+        "guide": Persona(system_prompt="You are the guide.", voice="alba"),
+        "clock": Persona(system_prompt="You are the clock.", voice="river"),
+    }
+}
+
+
+def voices(sim):
+    """The voice of each session that was begun, in order."""
+    return [
+        message["session"]["output"]["voice"]
+        for link in sim.connections
+        for _, _, message in link.record.messages
+        if message["type"] == "session.update" and "voice" in message["session"].get("output", {})
+    ]
+
+
+async def test_a_persona_that_is_chosen_while_the_session_is_being_connected_has_its_own_voice():
+    slow = change(Scenario(), QUICK | {"ready.updated_ms": 1000.0})
+    async with (
+        Simulator(Settings(scenario=slow)) as sim,
+        LiveKiosk(sim.url, agent={"persona": "guide"}, conversation={"connect": "on_boot"}, **TWO) as kiosk,
+    ):
+        await sim.wait_for(lambda: voices(sim))
+        assert kiosk.state.link is Link.CONNECTING
+        kiosk.conductor.dials.choose_persona("clock")
+        await kiosk.until(lambda: len(kiosk.said(agent.Ready)) == 2)
+        await kiosk.converse()
+        assert voices(sim) == ["alba", "river"]
+        assert sim.violations == []
+
+
+@pytest.mark.parametrize("scenario", ["resume-granted", "live"])
+async def test_a_persona_that_is_chosen_while_the_network_is_away_has_its_own_voice(scenario):
+    async with (
+        Simulator(Settings(scenario=change(load(scenario), QUICK))) as sim,
+        LiveKiosk(sim.url, agent={"persona": "guide"}, **TWO) as kiosk,
+    ):
+        await kiosk.converse()
+        sim.drop()
+        await kiosk.until(lambda: kiosk.said(agent.Dropped))
+        kiosk.conductor.dials.choose_persona("clock")
+        await sim.wait_for(lambda: len(voices(sim)) == 2)
+        await kiosk.converse()
+        assert voices(sim) == ["alba", "river"]
+        assert sim.violations == []

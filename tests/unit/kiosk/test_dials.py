@@ -99,6 +99,22 @@ def test_another_voice_waits_until_nobody_speaks(rig):
     assert "renew" in rig.agent.calls
 
 
+def test_a_session_that_becomes_ready_with_the_voice_before_is_replaced_and_the_next_is_not(rig):
+    def ready(*, resuming):
+        rig.agent.calls.clear()
+        rig.conductor.on_agent(agent.Connecting(1, resuming=resuming))
+        if resuming:
+            rig.dials.choose_persona("clock")
+        rig.loop.turn()
+        rig.agent.calls.clear()
+        rig.conductor.on_agent(agent.Ready("s", resumed=resuming, continued=False))
+        rig.loop.turn()
+        return rig.agent.calls
+
+    assert "renew" in ready(resuming=True)
+    assert "renew" not in ready(resuming=False)
+
+
 def test_a_switch_on_the_panel_chooses_at_the_start_already(rig):
     rig.edge("persona guide", False)
     rig.edge("persona clock", True)
