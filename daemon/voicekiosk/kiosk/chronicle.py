@@ -69,16 +69,19 @@ class Chronicle:
         *,
         transcripts: bool,
         note: Note = _nobody,
+        configured: Callable[[str], str] = str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Tell `notifier`, `publish` and `note`; `reason(state)` says in words what is wrong.
 
-        `heard(reply_id)` gives the words of a reply that were heard before it was silenced.
+        `heard(reply_id)` gives the words of a reply that were heard before it was silenced, `configured`
+        the name that the configuration has for "microphone" or "loudspeaker".
         """
         self._clock = clock
         self._notifier = notifier
         self._publish = publish
         self._note = note
+        self._configured = configured
         self._reason = reason
         self._link = link
         self.transcripts = transcripts
@@ -268,7 +271,8 @@ class Chronicle:
         )
 
     def _device(self, device: str) -> dict[str, str]:
-        return {"DEVICE": self._devices.get(device, "")}
+        # Until it was opened once, nobody knows what its name in the configuration leads to.
+        return {"DEVICE": self._devices.get(device) or self._configured(device)}
 
     def _failed(self, code: str, message: str) -> None:
         """Give the journal what the vendor's support asks for."""

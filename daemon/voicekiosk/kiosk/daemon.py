@@ -75,6 +75,7 @@ class Daemon:
             self.conductor.downlink.heard,
             transcripts=config.log.transcripts,
             note=self.recorder.note,
+            configured=self._configured_device,
         )
         self.keeper = Keeper(live, store or LastGood(None), kept, self.conductor, self)
         self.till = Till(self.conductor, StateFile.from_environment(MONEY_FILE_NAME))
@@ -177,6 +178,10 @@ class Daemon:
 
     def _key(self) -> str | None:
         return self.credential.key
+
+    def _configured_device(self, end: str) -> str:
+        settings = self.conductor.config.audio
+        return (settings.capture if end == "microphone" else settings.playback).device
 
     def _observe(self, event: AnyEvent, before: State, after: State) -> None:
         lamp = sign_of(after, warm=self.conductor.warm)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.rigs.live_audio import LiveWorld
 from tests.rigs.live_daemon import KEY, LiveDaemon, journal_in_memory
 
 from voicekiosk.kiosk.events import Fault
@@ -183,6 +184,18 @@ async def test_a_kiosk_that_is_offline_all_night_says_so_once(tmp_path, everythi
         await kiosk.until(lambda: facts().attempt >= 3, "three attempts")
     lines = [r for r in everything.records if "no connection" in r.getMessage() and r.levelno >= logging.INFO]
     assert len(lines) == 1
+
+
+async def test_a_device_that_was_never_opened_is_named_as_in_the_configuration(tmp_path, service, everything):
+    world = LiveWorld()
+    world.cards = {}
+    async with LiveDaemon(tmp_path, config(service), world=world) as kiosk:
+        await kiosk.ask("press")
+        both = {Fault.MICROPHONE, Fault.LOUDSPEAKER}
+        await kiosk.until(lambda: both <= kiosk.conductor.state.faults, "both missing")
+    lost = [record for record in everything.records if "next attempt" in record.getMessage()]
+    named = {record.fields["DEVICE"] for record in lost if "DEVICE" in record.fields}
+    assert named == {"rig:microphone", "rig:loudspeaker"}
 
 
 async def test_devices_are_told_when_they_change_and_not_at_each_press(tmp_path, service, everything):
