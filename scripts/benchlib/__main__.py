@@ -43,7 +43,7 @@ def parse(found: dict[str, ModuleType]) -> tuple[argparse.Namespace, list[argpar
         "--from", dest="source", type=from_here, metavar="FILE", help="figures of an earlier run"
     )
     commands = parser.add_subparsers(
-        dest="section", metavar="SECTION", title="sections (all when none is named)"
+        dest="section", metavar="SECTION", title="sections (all but knobs when none is named)"
     )
     for name, module in found.items():
         text = (module.__doc__ or name).partition("\n")[0]
@@ -51,7 +51,8 @@ def parse(found: dict[str, ModuleType]) -> tuple[argparse.Namespace, list[argpar
         if hasattr(module, "add_options"):
             module.add_options(command)
     options = parser.parse_args()
-    chosen = [options] if options.section else [parser.parse_args([name]) for name in found]
+    by_default = [name for name, module in found.items() if not hasattr(module, "ONLY_WHEN_NAMED")]
+    chosen = [options] if options.section else [parser.parse_args([name]) for name in by_default]
     return options, chosen
 
 
@@ -96,7 +97,7 @@ def main() -> int:
         rows = [[name, f"{seconds:.0f}"] for name, seconds in took_s.items()]
         print(Table("How long it took", ["", "s"], [*rows, ["all", f"{sum(took_s.values()):.0f}"]]))
     if options.readme:
-        summary.into_readme(figures, README)
+        summary.into_page(summary.table(figures), README)
     for shortfall in shortfalls:
         print(f"bench: {shortfall}", file=sys.stderr)
     return 1 if shortfalls else 0

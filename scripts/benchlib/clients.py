@@ -15,22 +15,18 @@ from voicekiosk.service.client import ControlClient
 
 HERE = Path(__file__).parent
 
+# Keys in full, so that whoever adds more of a table can write them in the same way.
 CONFIG = """\
-[agent]
-url = "{url}"
-[network]
-ca_file = "{authority}"
-dead_after_s = {dead_after_s}
-[audio.capture]
-device = "{microphone}"
-channels = 1
-warm = {warm}
-[audio.playback]
-device = "{loudspeaker}"
-channels = 2
-volume = 100
-[panel]
-driver = "none"
+agent.url = "{url}"
+network.ca_file = "{authority}"
+network.dead_after_s = {dead_after_s}
+audio.capture.device = "{microphone}"
+audio.capture.channels = 1
+audio.capture.warm = {warm}
+audio.playback.device = "{loudspeaker}"
+audio.playback.channels = 2
+audio.playback.volume = 100
+panel.driver = "none"
 {more}"""
 
 

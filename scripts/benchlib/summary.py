@@ -109,18 +109,18 @@ def table(figures: Figures) -> Table:
     return Table("", ["what", "measured", "beside", "to be at most"], rows, note)
 
 
-def lacks_place(readme: Path) -> str:
-    """Return what is wrong with the README's markers, "" for nothing."""
-    if END in readme.read_text().partition(BEGIN)[2]:
+def lacks_place(page: Path, begin: str = BEGIN) -> str:
+    """Return what is wrong with a page's markers, "" for nothing."""
+    if END in page.read_text().partition(begin)[2]:
         return ""
-    return f"{readme} has no place for the table: add a line {BEGIN}, and after it one {END}"
+    return f"{page} has no place for the table: add a line {begin}, and after it one {END}"
 
 
-def into_readme(figures: Figures, readme: Path) -> None:
-    """Put the table between the README's markers. Raises ValueError when they are not there."""
-    if problem := lacks_place(readme):
+def into_page(table: Table, page: Path, begin: str = BEGIN) -> None:
+    """Put a table without its title between a page's markers. Raises ValueError when they are not there."""
+    if problem := lacks_place(page, begin):
         raise ValueError(problem)
-    before, _, rest = readme.read_text().partition(BEGIN)
+    before, _, rest = page.read_text().partition(begin)
     after = rest.partition(END)[2]
-    body = str(table(figures)).removeprefix("### ").lstrip()
-    readme.write_text(f"{before}{BEGIN}\n\n{body}\n\n{END}{after}")
+    body = str(table).partition("\n")[2].strip()
+    page.write_text(f"{before}{begin}\n\n{body}\n\n{END}{after}")

@@ -17,9 +17,9 @@ from benchlib.stage import Stage
 
 # Looked at in November 2026, the packages' own files in the versions named.
 ABSENT = {
-    "assemblyai 1.8.2 (the vendor's SDK on PyPI)": "knows transcription and streaming, not this API",
-    "pipecat-ai 1.14.0": "its AssemblyAI service is streaming transcription; none for this API",
-    "livekit-plugins-assemblyai 1.8.9": "streaming transcription only; none for this API",
+    "assemblyai 1.8.2 (the vendor's SDK on PyPI)": "transcription and speech, each by itself; not this API",
+    "pipecat-ai 1.14.0": "its AssemblyAI service is transcription alone; none for this API",
+    "livekit-plugins-assemblyai 1.8.9": "transcription and speech, each by itself; not this API",
     "AssemblyAI/voice-agent-starter-python": "a repository, no package: nothing that a lock file could hold",
     "dan-ince-aai/voice-agent-sdk, /assemblyai-agents-python": "repositories; no package on PyPI",
 }

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchlib import pythons
-from benchlib.sections import idle, latency, memory
+from benchlib import pythons, summary
+from benchlib.sections import idle, knobs, latency, memory
 from benchlib.usage import Usage
 
 RATE_HZ = 48000
@@ -108,3 +108,22 @@ def test_an_idle_kiosk_sleeps_on_every_python() -> None:
 def test_a_python_that_is_promised_and_not_here_is_named_with_what_makes_it_ready() -> None:
     assert pythons.lacking(["3.11.2", "3.13.0"]) == ""
     assert "VOICEKIOSK_VENV=.venv-3.13" in pythons.lacking(["3.11.2"])
+
+
+def test_the_first_sound_is_the_first_that_is_heard_after_the_release() -> None:
+    assert knobs.first_sound(played(1.5, 2.0), PRESS_S, 1.0) == pytest.approx(1.5, abs=0.001)
+    assert knobs.first_sound(played(0.2, 0.9), PRESS_S, 1.0) is None
+
+
+def test_every_time_of_the_simulator_that_is_a_span_is_put_at_its_middle() -> None:
+    assert {"turn.min_latency_end_ms=1300", "reply.lead_in_ms=500"} <= set(knobs.middles())
+    assert not any("," in change for change in knobs.middles())
+
+
+def test_settings_are_shown_beside_the_defaults() -> None:
+    seen = {name: {"closed_p50": 1.0, "p50": p50, "max": 3.0} for name, p50 in (("usual", 2.5), ("x", 1.75))}
+    assert [row[3] for row in knobs.table(seen, 5).rows] == ["+0.00", "-0.75"]
+
+
+def test_the_page_about_settings_has_a_place_for_their_table() -> None:
+    assert summary.lacks_place(knobs.PAGE, knobs.BEGIN) == ""

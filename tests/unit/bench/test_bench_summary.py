@@ -16,7 +16,7 @@ FIGURES = {
 def test_the_table_stands_between_the_markers_and_replaces_the_one_before(tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
     readme.write_text(f"before\n{summary.BEGIN}\nold\n{summary.END}\nafter\n")
-    summary.into_readme(FIGURES, readme)
+    summary.into_page(summary.table(FIGURES), readme)
     text = readme.read_text()
     assert text.startswith("before\n")
     assert text.endswith("after\n")
