@@ -124,7 +124,7 @@ class Daemon(Client):
                 raise RuntimeError(
                     f"waited for {what}; the daemon is {status['state']}:\n{self.log.read_text()[-2000:]}"
                 )
-            time.sleep(0.05)
+            time.sleep(0.02)
         return status
 
     def press(self) -> None:

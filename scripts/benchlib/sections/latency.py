@@ -24,6 +24,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -45,10 +46,12 @@ QUICK = (
 )  # fmt: skip
 CONVERSATION = "[conversation]\nrelease_tail_ms = 0\n"
 SILENT = 32.768  # -60 dBFS
-TALK_S = 0.3
-# What is interrupted must still be playing then, and nothing else may play within `SILENT_WITHIN_S` of it.
+# Longer than what is taken back, and with an answer as long as it: what is to be interrupted has to play
+# still when the next press comes, and nothing else may play within `SILENT_WITHIN_S` of that.
+TALK_S, INTERRUPTED_TALK_S = 0.2, 0.3
 INTERRUPT_AFTER_S = 0.15
 PAUSE_S = 0.35
+PATIENCE_S = 20.0
 SILENT_WITHIN_S = 0.4
 # Two who look at one sound card may differ by a block about when something was.
 DOUBT_S = 0.02
@@ -87,6 +90,10 @@ class Run:
     """State of the link between an answer's end and the next press."""
 
     @property
+    def talk_s(self) -> float:
+        return INTERRUPTED_TALK_S if self.interrupting else TALK_S
+
+    @property
     def suffix(self) -> str:
         return f"_{self.delay_ms:g}ms" if self.delay_ms else ""
 
@@ -108,6 +115,13 @@ class Heard:
     """When the daemon said that something happened, by the words it uses for it."""
 
     times: dict[str, list[float]] = field(default_factory=dict)
+
+    def wait_for(self, kind: str, after_s: float) -> None:
+        """Wait for one after a time. Raises RuntimeError when it does not come."""
+        while not any(t_s > after_s for t_s in self.times.get(kind, [])):
+            if time.monotonic() > after_s + PATIENCE_S:
+                raise RuntimeError(f"no {kind} for {PATIENCE_S:g} s after a press")
+            time.sleep(0.01)
 
 
 @contextmanager
@@ -153,7 +167,7 @@ def _network(service: Service, delay_ms: float) -> Iterator[str]:
         loop.call_soon_threadsafe(loop.stop)
 
 
-def _questions(daemon: Daemon, run: Run) -> list[float]:
+def _questions(daemon: Daemon, run: Run, heard: Heard) -> list[float]:
     """Ask as often as the run says; return when the presses were."""
 
     def at_rest(status: dict[str, Any]) -> bool:
@@ -168,9 +182,9 @@ def _questions(daemon: Daemon, run: Run) -> list[float]:
         time.sleep(INTERRUPT_AFTER_S if run.interrupting else PAUSE_S)
         presses.append(time.monotonic())
         daemon.press()
-        time.sleep(TALK_S)
+        time.sleep(run.talk_s)
         daemon.release()
-        daemon.wait_for("an answer", lambda status: status["state"] == "speaking")
+        heard.wait_for("sound", presses[-1])
         if not run.interrupting:
             daemon.wait_for("its end", at_rest)
     return presses[run.interrupting :]
@@ -220,7 +234,7 @@ def _measure(run: Run) -> dict[str, list[float]]:
             _listening(daemon) as heard,
         ):
             played = stage.rig.record()
-            pressed = _questions(daemon, run)
+            pressed = _questions(daemon, run, heard)
             time.sleep(SILENT_WITHIN_S)
             played.stop()
         service.stop()
@@ -234,7 +248,10 @@ def _judged(
     began_s = [reply.began_s for one in connections for reply in one.replies]
     # A clock differs from itself by nothing, but the record's is put together from two.
     doubt_s = DOUBT_S / 4
-    arrivals = [(press_s, first_after(sound_s, press_s, TALK_S + 0.5)) for press_s in pressed]
+    arrivals = [
+        (press_s, first_after(sound_s, press_s, next_s - press_s))
+        for press_s, next_s in pairwise([*pressed, pressed[-1] + PATIENCE_S])
+    ]
     played_s = [
         (reply_s, first_after(heard.times.get("sound", []), reply_s - doubt_s, 0.5)) for reply_s in began_s
     ]

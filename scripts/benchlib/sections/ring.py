@@ -31,7 +31,7 @@ FRAMES = round(RATE * PERIOD_S)
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--seconds", type=float, default=2.0, help="how long each way of waking is measured at a time"
+        "--seconds", type=float, default=1.5, help="how long each way of waking is measured at a time"
     )
 
 

@@ -21,7 +21,7 @@ QUICK = ("ready.updated_ms=1", "turn.end_ms=300", "reply.first_audio_ms=50", "re
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--clients", type=int, nargs="*", default=[1, 10, 50], help="how many at once")
+    parser.add_argument("--clients", type=int, nargs="*", default=[1, 50], help="how many at once")
     parser.add_argument("--turns", type=int, default=2, help="how often each of them talks, for 4.5 s each")
 
 

@@ -211,7 +211,9 @@ def run(options: argparse.Namespace) -> Outcome:
             table("In turns", turns, "A question of 4 s and its answer in 10.5 s."),
         ]
         if tls:
-            over_tls = measure(stage, stage.service(*DEAF, tls=True), at_once_makers, at_once, options)
+            over_tls = measure(
+                stage, stage.service(*DEAF, tls=True), at_once_makers, at_once, _fewer(options)
+            )
             figures["tls"] = _cpu(over_tls)
             outcome.tables.append(table("Both at once, over TLS", over_tls))
     memory = {
