@@ -5,15 +5,19 @@
 # own headers of that architecture, unpacked beside.
 # shellcheck disable=SC2154
 
-declare -A TRIPLET=([amd64]=x86_64-linux-gnu [arm64]=aarch64-linux-gnu)
+declare -A TRIPLET=([amd64]=x86_64-linux-gnu [arm64]=aarch64-linux-gnu [armhf]=arm-linux-gnueabihf)
 declare -A PLATFORMS=(
     [amd64]="manylinux_2_34_x86_64 manylinux_2_28_x86_64 manylinux_2_27_x86_64 manylinux2014_x86_64 manylinux_2_17_x86_64 manylinux1_x86_64 manylinux_2_5_x86_64"
     [arm64]="manylinux_2_34_aarch64 manylinux_2_28_aarch64 manylinux_2_27_aarch64 manylinux2014_aarch64 manylinux_2_17_aarch64"
+    [armhf]="manylinux_2_34_armv7l manylinux_2_31_armv7l manylinux_2_28_armv7l manylinux2014_armv7l manylinux_2_17_armv7l linux_armv7l"
 )
-declare -A MACHINE=([amd64]=x86_64 [arm64]=aarch64)
+declare -A MACHINE=([amd64]=x86_64 [arm64]=aarch64 [armhf]=armv7l)
 
 make_deb() {
-    [[ -n ${TRIPLET[$arch]:-} ]] || wrong "a .deb can be made for amd64 and arm64, not for $arch"
+    [[ -n ${TRIPLET[$arch]:-} ]] || wrong "a .deb can be made for amd64, arm64 and armhf, not for $arch"
+    # Debian 13's 32-bit ARM counts seconds in 64 bits, which a compiler of Debian 12 is not told to.
+    [[ $arch != armhf || $version == 3.11 ]] \
+        || wrong "for armhf a .deb can be made for Debian 12 only (--python 3.11), not for Python $version"
     command -v dpkg-deb >/dev/null || fail "dpkg-deb is missing: this makes Debian packages on Debian"
     local release=12 suite=bookworm home=opt/voicekiosk tree site number name
     [[ $version == 3.13 ]] && release=13 suite=trixie
@@ -45,7 +49,7 @@ gather_packages() {
         || fail "reading requirements.lock failed: $(tail -n 1 "$log")"
     pip download --no-deps --require-hashes --only-binary :all: --python-version "$version" \
         --implementation cp "${options[@]}" --dest "$wheels" -r "$work/wheels.lock"
-    pip install --no-deps --require-hashes -r requirements-build.lock
+    pip install --no-deps --require-hashes -r "$work/build.lock"
     pip download --no-deps --require-hashes --no-binary :all: --no-build-isolation --dest "$work/sources" -r "$work/sources.lock"
     build_sources "$wheels"
     cp -a pyproject.toml README.md LICENSE daemon "$work/"
@@ -59,7 +63,7 @@ gather_packages() {
 
 # Build what has no wheel: with this machine's compiler, or a cross compiler and the target's headers.
 build_sources() {
-    local wheels=$1 source triplet=${TRIPLET[$arch]} root=$work/sysroot
+    local wheels=$1 source mirror triplet=${TRIPLET[$arch]} root=$work/sysroot
     if [[ $(dpkg --print-architecture) == "$arch" ]]; then
         pip wheel --no-deps --no-build-isolation --use-pep517 --wheel-dir "$wheels" "$work"/sources/*.tar.gz
         return
@@ -68,8 +72,10 @@ build_sources() {
         || fail "the cross compiler is missing: apt-get install gcc-$triplet libc6-dev-$arch-cross"
     command -v mmdebstrap >/dev/null || fail "mmdebstrap is missing: apt-get install mmdebstrap"
     say "fetching the headers of Debian $release for $arch"
+    # From where this machine has its own packages, if it is the same Debian.
+    mirror=$(apt-get indextargets --format '$(REPO_URI)' "Created-By: Packages" "Codename: $suite" | sort -u | head -n 1)
     mmdebstrap --quiet --variant=extract --mode=root --architectures="$arch" \
-        --include="libasound2-dev,libpython$version-dev" "$suite" "$root" >> "$log" 2>&1 \
+        --include="libasound2-dev,libpython$version-dev" "$suite" "$root" ${mirror:+"$mirror"} >> "$log" 2>&1 \
         || { tail -n 5 "$log" >&2; fail "mmdebstrap could not fetch the target's headers (its words are above)"; }
     # Only C, one extension each: setuptools does the rest when it is told which compiler and which suffix.
     for source in "$work"/sources/*.tar.gz; do
@@ -128,6 +134,7 @@ write_control() {
     [[ $release == 13 ]] && alsa=libasound2t64
     next=3.$((${version#3.} + 1))
     [[ $arch == amd64 ]] || extra=", python3-systemd"
+    [[ $arch != armhf ]] || extra+=", python3-numpy"
     cat > "$tree/DEBIAN/control" <<END
 Package: voicekiosk
 Version: $full

@@ -10,10 +10,10 @@ check_architecture() {
     case $machine in
         x86_64 | aarch64) okay "architecture: $machine" ;;
         armv7l | armv6l)
-            # msgspec has no wheel there, and its source needs setuptools-scm, which is not locked.
+            # msgspec has no wheel there.
             if [[ -n $offline ]]; then note "architecture: $machine, 32 bits: not tried; numpy comes from apt"
-            else problem "architecture: $machine: a 64-bit system is needed, as msgspec has no wheel for 32-bit ARM" \
-                "(with --offline and a wheel of your own it may work)"; fi ;;
+            else problem "architecture: $machine: a 64-bit system is needed here; for 32 bits take a .deb, made on" \
+                "another machine with: scripts/package deb DIR --arch armhf"; fi ;;
         *) problem "architecture: $machine; x86_64 and aarch64 are known to work" ;;
     esac
 }

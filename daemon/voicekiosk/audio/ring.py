@@ -175,11 +175,22 @@ class Ring:
         A block longer than the guard is as safe, but may take promised frames from a reader that is
         copying them (which is told so, like any overtaken reader).
         """
-        before = self._written
-        after = before + len(block)
-        self._claimed = after
         # Of a block that does not fit, only the end would be left.
-        block = block[-self._memory_frames :]
+        self._append(block[-self._memory_frames :], len(block))
+
+    def write_silence(self, frames: int) -> None:
+        """Append `frames` of silence, as for time in which the microphone was lost. Writer's thread.
+
+        Costs no more than filling the ring once, however long the time was.
+        """
+        # On 32-bit ARM an array cannot be as long as a microphone may be lost.
+        self._append(np.broadcast_to(_SILENCE, min(frames, self._memory_frames)), frames)
+
+    def _append(self, block: NDArray[np.int16], frames: int) -> None:
+        """Append `frames`, of which `block` is the end that fits."""
+        before = self._written
+        after = before + frames
+        self._claimed = after
         start = (after - len(block)) % self._memory_frames
         to_edge = min(len(block), self._memory_frames - start)
         self._data[start : start + to_edge] = block[:to_edge]
@@ -190,13 +201,6 @@ class Ring:
         if self._wishes and any(before < wish <= after for wish in list(self._wishes.values())):
             self._wakeups += 1
             self._wake()
-
-    def write_silence(self, frames: int) -> None:
-        """Append `frames` of silence, as for time in which the microphone was lost. Writer's thread.
-
-        Costs no more than filling the ring once, however long the time was.
-        """
-        self.write(np.broadcast_to(_SILENCE, frames))
 
     def sleep_until_wish(self) -> int | None:
         """Return the next position that a reader waits for, None if there is none. Writer's thread.
