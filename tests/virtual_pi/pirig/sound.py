@@ -7,6 +7,7 @@ import contextlib
 import os
 import threading
 import time
+from functools import cache
 from pathlib import Path
 
 import alsaaudio
@@ -40,6 +41,13 @@ def _open(kind: int, device: str, rate_hz: int, *, channels: int, form: str, per
 def _listed(card: str) -> Path:
     """Return what is there while the kernel has a card."""
     return Path("/proc/asound", card)
+
+
+@cache
+def _room(rate_hz: int, seed: int) -> Samples:
+    """Return noise that is long enough that no two places in a test are alike."""
+    rng = np.random.default_rng(seed)
+    return np.round(rng.normal(0, ROOM_LSB, 20 * rate_hz)).astype(np.int16)
 
 
 class _Cable:
@@ -101,9 +109,7 @@ class Mouth(_Cable):
         self._channels = channels
         self._form = form
         self._period = rate_hz // PERIODS_S
-        rng = np.random.default_rng(seed)
-        # Long enough that no two places in a test are alike.
-        self._noise = np.round(rng.normal(0, ROOM_LSB, 20 * rate_hz)).astype(np.int16)
+        self._noise = _room(rate_hz, seed)
         self._at = 0
         self._clip: Samples = np.empty(0, np.int16)
         self._said = threading.Event()

@@ -31,6 +31,11 @@ def question(rate_hz: int = RATE_HZ) -> Samples:
     return recording("Front_Center", rate_hz)
 
 
+def two_recordings(rate_hz: int = RATE_HZ) -> Samples:
+    """Return about two and a half seconds of a person speaking."""
+    return np.concatenate([recording(name, rate_hz) for name in ("Front_Center", "Rear_Left")])
+
+
 def long_question(rate_hz: int = RATE_HZ) -> Samples:
     """Return about five seconds of a person speaking, without a pause that ends a turn."""
     names = ("Front_Center", "Front_Left", "Front_Right", "Rear_Left")
