@@ -251,7 +251,7 @@ def test_presses_while_starting_leave_a_kiosk_that_works(pi: Pi) -> None:
 
 def test_a_press_while_stopping_asks_nothing_and_delays_nothing(pi: Pi) -> None:
     pi.boot()
-    pi.ask(words.long_question())
+    pi.ask(words.two_recordings())
     pi.wait_loud()
     systemctl("stop", "--no-block", UNIT)
     pi.finger.press()

@@ -51,7 +51,7 @@ def test_a_second_question_goes_over_the_same_session(pi: Pi) -> None:
 
 def test_a_press_cuts_the_answer_short_and_is_the_next_question(pi: Pi) -> None:
     pi.boot()
-    pi.ask(words.long_question())
+    pi.ask(words.two_recordings())
     pi.kiosk.wait_state("speaking")
     pi.wait_loud()
     pressed_s = pi.finger.press()

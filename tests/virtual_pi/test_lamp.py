@@ -64,7 +64,7 @@ def _until(pi: Pi, sign: Sign) -> None:
             pi.kiosk.wait_state("working")
         case Sign.SPEAKING:
             pi.boot()
-            pi.ask(np.concatenate([words.long_question()] * 2))
+            pi.kiosk.request("say", text="The museum closes in ten minutes, " * 4)
             pi.kiosk.wait_state("speaking")
         case Sign.RECONNECTING:
             pi.boot()

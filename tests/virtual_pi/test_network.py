@@ -42,7 +42,9 @@ def _ask_over(pi: Pi, fault: str, state: str) -> Question:
         return question
     pressed_s = pi.finger.press()
     pi.kiosk.wait_state("listening")
-    clip = words.long_question() if state != "connecting" else words.question()
+    # Long enough that the fault comes and goes in the middle, or that there is an answer to break off.
+    clips = {"listening": words.long_question, "speaking": words.two_recordings}
+    clip = clips.get(state, words.question)()
     begin = pi.mouth.say(clip)
     if state == "listening":
         time.sleep(1.0)

@@ -51,7 +51,7 @@ def test_the_watchdog_restarts_it_when_one_part_is_frozen(pi: Pi, part: str) -> 
     pi.boot()
     pi.converse()
     # Each part has something to do: the microphone is open, and an answer is being played.
-    pi.ask(words.long_question())
+    pi.ask(words.two_recordings())
     pi.wait_loud()
     pid, before = pi.kiosk.pid, _restarts(pi)
     with frozen(pid if part == "event loop" else thread_named(pid, part)):
@@ -84,7 +84,7 @@ def test_it_is_back_after_being_killed(pi: Pi, state: str) -> None:
 
 def test_a_stop_in_the_middle_of_an_answer_ends_the_session_within_three_seconds(pi: Pi) -> None:
     pi.boot()
-    pi.ask(words.long_question())
+    pi.ask(words.two_recordings())
     pi.wait_loud()
     assert pi.kiosk.stop() < 3.0
     assert pi.kiosk.show("Result") == "success"

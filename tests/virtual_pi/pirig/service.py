@@ -13,10 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from voicekiosk.simulator import Fault, Settings, Simulator, scenario
+from voicekiosk.simulator.brain import Answer, Heard, parrot
 from voicekiosk.simulator.connection import Connection
 
 PORT = 8770
 NAME = "agent.virtual-pi.test"
+
+
+def agent(heard: Heard) -> Answer:
+    """Parrot the question; told what to do, and not what to say, do not read that out for a quarter of a minute."""
+    told = (heard.instructions or "").lower()
+    return Answer("as I was about to say") if told and "say exactly" not in told else parrot(heard)
 
 
 class NameServer(asyncio.DatagramProtocol):
@@ -66,7 +73,9 @@ class Service:
                 await self._end()
                 record = Path(request["record"])
                 settings = Settings(
-                    scenario=scenario.change(scenario.Scenario(), request["scenario"]), record=record
+                    scenario=scenario.change(scenario.Scenario(), request["scenario"]),
+                    agent=agent,
+                    record=record,
                 )
                 self._simulator = Simulator(settings)
                 await self._simulator.start()
