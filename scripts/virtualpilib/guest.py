@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from virtualpilib.host import PROJECT, VirtualPiError, run, say, scratch
+from virtualpilib.host import PROJECT, UnsuitableError, VirtualPiError, run, say, scratch
 from virtualpilib.kernel import Kernel
+from virtualpilib.rootfs import IMAGE_MB
 from virtualpilib.wheels import wheels
 
 GUEST = Path(__file__).with_name("guest")
@@ -20,8 +21,8 @@ PARTS = (
 MEMORY = "1G"
 MEMORY_FILES = Path("/dev/shm")
 """Where the guest's memory lies: on a disk it would crawl."""
-NEEDED_BYTES = 1600 << 20
-"""For a guest's memory, and for what it changes on its disk."""
+NEEDED_BYTES = (1024 + IMAGE_MB) << 20
+"""For a guest's memory, and for its disk when it is full."""
 
 
 @contextmanager
@@ -34,15 +35,38 @@ def memory() -> Iterator[Path]:
         return
     with scratch() as folder, ExitStack() as stack:
         try:
-            run(["mount", "-t", "tmpfs", "-o", f"size={NEEDED_BYTES}", "tmpfs", folder], what="making room")
-            stack.callback(run, ["umount", "--lazy", folder], what="giving the room back")
+            stack.enter_context(_tmpfs(folder))
         except VirtualPiError:
             say(
                 f"{MEMORY_FILES} has less than {2 * NEEDED_BYTES >> 20} MB, and no tmpfs can be mounted: "
                 f"the guest's memory is a file in {folder}, and it may be too slow for its tests "
-                "(in Docker: --shm-size=4g)"
+                "(in Docker: --shm-size=6g)"
             )
         yield folder
+
+
+def need_memory() -> None:
+    """Raise UnsuitableError where a guest's memory would be a file on a disk: tests would be too slow."""
+    if _free_bytes(MEMORY_FILES) >= 2 * NEEDED_BYTES:
+        return
+    with scratch() as folder:
+        try:
+            with _tmpfs(folder):
+                return
+        except VirtualPiError as error:
+            raise UnsuitableError(
+                f"{MEMORY_FILES} has less than {2 * NEEDED_BYTES >> 20} MB, and no tmpfs can be mounted: "
+                f"the guests' memory would be on a disk (in Docker: --shm-size=6g). {error}"
+            ) from error
+
+
+@contextmanager
+def _tmpfs(folder: Path) -> Iterator[None]:
+    run(["mount", "-t", "tmpfs", "-o", f"size={NEEDED_BYTES}", "tmpfs", folder], what="making room")
+    try:
+        yield
+    finally:
+        run(["umount", "--lazy", folder], what="giving the room back")
 
 
 def _free_bytes(folder: Path) -> int:
@@ -78,20 +102,32 @@ class Guest:
     """A guest from its power-on to its power-off."""
 
     def __init__(
-        self, kernel: Kernel, disk: Path, folder: Path, mode: str, console: int | None = None
+        self,
+        kernel: Kernel,
+        disk: Path,
+        folder: Path,
+        mode: str,
+        console: int | None = None,
+        *,
+        queue: Path | None = None,
     ) -> None:
-        """Boot on a throwaway copy of `disk`; without a `console` (a descriptor) it is this terminal."""
+        """Boot on a throwaway copy of `disk`; without a `console` (a descriptor) it is this terminal.
+
+        `folder` is its own, `queue` one that guests have in common.
+        """
         self._stack = ExitStack()
         private = self._stack.enter_context(memory())
+        # A whole copy: of what is written beside the original (ubd's copy on write), a reboot finds a part.
+        run(["cp", "--sparse=always", disk, private / "disk"], what="copying the disk")
         command = [
             # Whatever becomes of this side, no guest is left behind.
             "setpriv", "--pdeathsig", "KILL",
             str(kernel.program),
             f"mem={MEMORY}",
-            f"ubd0={private}/changes,{disk}",
+            f"ubd0={private}/disk",
             "root=/dev/ubda", "rw", "con=null", "con0=fd:0,fd:1", "ssl=null", "quiet", "loglevel=3",
             "systemd.show_status=0", f"uml_dir={private}",
-            f"virtual_pi.share={folder}", f"virtual_pi.mode={mode}",
+            f"virtual_pi.share={folder}", f"virtual_pi.mode={mode}", f"virtual_pi.queue={queue or ''}",
         ]  # fmt: skip
         self.process = subprocess.Popen(
             command,
