@@ -42,6 +42,9 @@ def main() -> int:
     test.add_argument(
         "--guests", metavar="N", type=_positive, help="so many at once; each takes a part of the tests"
     )
+    test.add_argument(
+        "--kernel-at-hand", action="store_true", help="exit 77 where a kernel would have to be built first"
+    )
     play = commands.add_parser("run", help="boot a kiosk to play with")
     play.add_argument("config", nargs="?", type=Path, help="its configuration file")
     pi = commands.add_parser(
@@ -71,6 +74,7 @@ def main() -> int:
                     guests=args.guests,
                     long=args.long,
                     stock=args.stock,
+                    kernel_at_hand=args.kernel_at_hand,
                 )
                 return tier.test(wanted)
     except (host.VirtualPiError, OSError) as error:
@@ -88,7 +92,7 @@ def _positive(text: str) -> int:
 def _check(args: argparse.Namespace) -> None:
     """Refuse at once what would fail after minutes of building."""
     if args.command != "arm64" and platform.machine() != "x86_64":
-        raise host.VirtualPiError(
+        raise host.UnsuitableError(
             f"the guest's kernel runs on x86_64 only, and this machine is {platform.machine()}"
         )
     host.need_root()
@@ -97,6 +101,8 @@ def _check(args: argparse.Namespace) -> None:
             args.json.open("a").close()
         if args.keep is not None:
             args.keep.mkdir(parents=True, exist_ok=True)
+        if not args.stock:
+            guest.need_memory()
 
 
 def _text(config: Path) -> str:

@@ -22,6 +22,14 @@ class VirtualPiError(Exception):
     """Something cannot be done; the text says what, and what to do about it."""
 
 
+class UnsuitableError(VirtualPiError):
+    """This machine, or whoever is at it, cannot do that at all; no fault of ours."""
+
+
+CANNOT = 77
+"""The exit code for that, as the tests of other projects have it."""
+
+
 def say(text: str) -> None:
     """Tell whoever waits what is happening, with the seconds since the start."""
     print(f"[{time.monotonic() - _BEGAN_S:6.1f} s] {text}", flush=True)
@@ -65,7 +73,7 @@ def need(tools: dict[str, str]) -> None:
         return
     by_hand = f"apt-get install --no-install-recommends {' '.join(packages)}"
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        raise VirtualPiError(f"needed and not here: {', '.join(packages)}. As root: {by_hand}")
+        raise UnsuitableError(f"needed and not here: {', '.join(packages)}. As root: {by_hand}")
     say(f"installing from apt: {' '.join(packages)}")
     install = ["apt-get", "-o", "DPkg::Lock::Timeout=300", "install", "-y", "--no-install-recommends"]
     try:
@@ -79,9 +87,9 @@ def need(tools: dict[str, str]) -> None:
 
 
 def need_root() -> None:
-    """Raise VirtualPiError unless this is root."""
+    """Raise UnsuitableError unless this is root."""
     if os.geteuid() != 0:
-        raise VirtualPiError("a root file system is made here, with users and devices: run it as root")
+        raise UnsuitableError("a root file system is made here, with users and devices: run it as root")
 
 
 def fingerprint(*parts: str | bytes | Path) -> str:
@@ -141,4 +149,4 @@ def fail(error: Exception) -> int:
     """Print why it did not work and return the exit code."""
     sys.stdout.flush()
     print(f"virtual-pi: {error}", file=sys.stderr)
-    return 1
+    return CANNOT if isinstance(error, UnsuitableError) else 1

@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from virtualpilib.host import VirtualPiError, cached, fingerprint, need, run, say
+from virtualpilib.host import UnsuitableError, VirtualPiError, cache, cached, fingerprint, need, run, say
 
 PREBUILT = "VOICEKIOSK_UML_DIR"
 FRAGMENT = Path(__file__).with_name("uml.config")
@@ -28,8 +28,11 @@ class Kernel:
     """A library that the program needs before its own."""
 
 
-def kernel() -> Kernel:
-    """Return the prebuilt kernel that the environment names, if it is whole, else build one."""
+def kernel(*, at_hand: bool = False) -> Kernel:
+    """Return the prebuilt kernel that the environment names, if it is whole, else build one.
+
+    Raises UnsuitableError when it has to be `at_hand`, and would have to be built first.
+    """
     folder = os.environ.get(PREBUILT)
     made = None
     if folder:
@@ -37,7 +40,7 @@ def kernel() -> Kernel:
             made = _unpacked(Path(folder))
         except VirtualPiError as error:
             say(f"{PREBUILT}={folder} is of no use: {error}. Building a kernel instead")
-    made = made or _built()
+    made = made or _built(at_hand=at_hand)
     return Kernel(made / "linux", made / "modules", made.name, _preload())
 
 
@@ -83,7 +86,12 @@ def _read(path: Path) -> bytes:
         raise VirtualPiError(f"cannot read {path.name} there: {error.strerror}") from error
 
 
-def _built() -> Path:
+def _built(*, at_hand: bool) -> Path:
+    if at_hand and not (SOURCE.exists() and (cache() / f"kernel-{_key()}").is_dir()):
+        raise UnsuitableError(
+            f"no kernel is at hand, and building one takes a quarter of an hour: let {PREBUILT} name "
+            "a folder with a prebuilt one, or build it once with scripts/virtual-pi build"
+        )
     need(
         {
             str(SOURCE): "linux-source-6.1",
@@ -96,8 +104,12 @@ def _built() -> Path:
             "xz": "xz-utils",
         }
     )
+    return cached("kernel", _key(), _build)
+
+
+def _key() -> str:
     facts = SOURCE.stat()
-    return cached("kernel", fingerprint(FRAGMENT, f"{facts.st_size} {int(facts.st_mtime)}"), _build)
+    return fingerprint(FRAGMENT, f"{facts.st_size} {int(facts.st_mtime)}")
 
 
 def _build(into: Path) -> None:

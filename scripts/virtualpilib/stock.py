@@ -20,7 +20,10 @@ _UNNEEDED = (
     "gpu", "hwmon", "iio", "infiniband", "isdn", "media", "mtd", "net/ethernet", "net/wireless", "net/wwan",
     "nfc", "scsi", "staging",
 )  # fmt: skip
-_WORDS = "console=tty0 console=ttyS0 quiet loglevel=3 panic=-1 systemd.show_status=0 virtual_pi.share=host"
+_WORDS = (
+    "console=tty0 console=ttyS0 quiet loglevel=3 panic=-1 systemd.show_status=0 "
+    "virtual_pi.share=host virtual_pi.queue=queue"
+)
 _INIT = """\
 #!/bin/busybox sh
 B=/bin/busybox
@@ -116,7 +119,9 @@ def _make_initrd(work: Path, into: Path, version: str) -> None:
 class StockGuest:
     """A guest of qemu, from its power-on to its power-off."""
 
-    def __init__(self, kernel: Kernel, disk: Path, folder: Path, mode: str, console: int) -> None:
+    def __init__(
+        self, kernel: Kernel, disk: Path, folder: Path, mode: str, console: int, *, queue: Path
+    ) -> None:
         command = [
             "setpriv", "--pdeathsig", "KILL",
             "qemu-system-x86_64", "-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max",
@@ -126,6 +131,8 @@ class StockGuest:
             "-drive", f"file={disk},format=raw,if=none,id=r,snapshot=on", "-device", "virtio-blk-pci,drive=r",
             "-fsdev", f"local,id=h,path={folder},security_model=none",
             "-device", "virtio-9p-pci,fsdev=h,mount_tag=host",
+            "-fsdev", f"local,id=q,path={queue},security_model=none",
+            "-device", "virtio-9p-pci,fsdev=q,mount_tag=queue",
             "-append", f"{_WORDS} virtual_pi.mode={mode}",
         ]  # fmt: skip
         self.process = subprocess.Popen(

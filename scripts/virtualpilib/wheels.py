@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from virtualpilib.host import PROJECT, VirtualPiError, cached, fingerprint, need, run, say
+from virtualpilib.host import PROJECT, UnsuitableError, VirtualPiError, cached, fingerprint, need, run, say
 
 # Debian 12's Python, for which the wheels are.
 VERSION = "3.11"
@@ -24,7 +24,7 @@ def wheels() -> Path:
 
 
 def python() -> str:
-    """Return a Python of the guest's version. Raises VirtualPiError when there is none."""
+    """Return a Python of the guest's version. Raises UnsuitableError when there is none."""
     homes = [
         (Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions", f"{VERSION}.*"),
         (Path.home() / ".local/share/uv/python", f"cpython-{VERSION}.*"),
@@ -40,7 +40,7 @@ def python() -> str:
             continue
         if found == VERSION:
             return candidate
-    raise VirtualPiError(
+    raise UnsuitableError(
         f"a Python {VERSION} with pip and headers is needed, to build wheels for the guest's Debian 12 "
         f"(apt-get install python{VERSION}-dev python3-pip on Debian 12, or pyenv install {VERSION})"
     )

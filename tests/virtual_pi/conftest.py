@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from pirig import sound
@@ -15,8 +16,10 @@ from pirig.steering import RECORD, ServiceHand
 SHARE = Path("/mnt/share")
 RESULTS = SHARE / "results.jsonl"
 BOOT = int(os.environ.get("VIRTUAL_PI_BOOT", "1"))
-DONE = SHARE / "tests-done"
-"""What another guest has done already."""
+QUEUE = Path("/mnt/queue")
+"""What the guests have in common: a folder for each test that one of them has taken."""
+LATER = SHARE / "tests-later"
+"""What this guest has taken, and runs when it was booted a second time."""
 SECOND_BOOT = Path("/run/virtual-pi-second-boot")
 
 
@@ -31,23 +34,39 @@ def tell(**fact: object) -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="also what takes very long")
-    parser.addoption("--part", default="0/1", help="I/N: every Nth test from the Ith on")
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what takes very long, unless asked for, and what is for another boot."""
-    part, parts = map(int, config.getoption("--part").split("/"))
-    mine = items[part::parts]
-    done = set(DONE.read_text().splitlines()) if DONE.exists() and BOOT == 1 else set()
-    mine = [item for item in mine if _name(item.nodeid) not in done]
-    chosen = [item for item in mine if config.getoption("--long") or item.get_closest_marker("long") is None]
-    later = [item for item in chosen if item.get_closest_marker("after_reboot") is not None]
-    now = later if BOOT == 2 else [item for item in chosen if item not in later]
-    if BOOT == 1 and later:
-        SECOND_BOOT.touch()
-    config.hook.pytest_deselected(items=[item for item in items if item not in now])
-    items[:] = now
+    """Leave out what takes very long, unless asked for; after a reboot, all but what was put off until then."""
+    if BOOT == 2:
+        later = LATER.read_text().splitlines()
+        chosen = [item for item in items if _name(item.nodeid) in later]
+    else:
+        everything = config.getoption("--long")
+        chosen = [item for item in items if everything or item.get_closest_marker("long") is None]
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    items[:] = chosen
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
+    """Take the next test that no guest has taken yet; True leaves one out."""
+    if BOOT == 2:
+        return None
+    name = _name(item.nodeid)
+    try:
+        (QUEUE / quote(name, safe="")).mkdir()
+    except FileExistsError:
+        return True
+    if item.get_closest_marker("after_reboot") is None:
+        # pytest kept what the next one in order needs, which is not this one if another guest has taken that.
+        item.session._setupstate.teardown_exact(item)
+        return None
+    with LATER.open("a") as file:
+        file.write(f"{name}\n")
+    SECOND_BOOT.touch()
+    return True
 
 
 @pytest.hookimpl(wrapper=True)

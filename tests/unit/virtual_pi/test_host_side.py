@@ -3,10 +3,11 @@
 import hashlib
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
-from virtualpilib import __main__, guest, kernel, tier
+from virtualpilib import __main__, guest, host, kernel, tier
 from virtualpilib.host import VirtualPiError
 
 
@@ -30,7 +31,7 @@ def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv(kernel.PREBUILT, str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(kernel, "need", lambda _tools: None)
-    monkeypatch.setattr(kernel, "_built", lambda: folder)
+    monkeypatch.setattr(kernel, "_built", lambda *, at_hand: folder)
     monkeypatch.setattr(kernel, "_preload", lambda: tmp_path / "xstate.so")
     return folder
 
@@ -130,7 +131,7 @@ def test_a_boot_may_take_longer_than_a_sign_of_life() -> None:
 def test_the_results_are_written_when_it_comes_to_no_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt() -> kernel.Kernel:
+    def interrupt(*, at_hand: bool) -> kernel.Kernel:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(tier, "kernel", interrupt)
@@ -155,11 +156,41 @@ def test_a_small_shm_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert folder.parent == tmp_path
 
 
+def test_without_memory_for_the_guests_nothing_is_tested(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(command: list[Any], **_: Any) -> str:
+        raise VirtualPiError(f"{command[0]} is not permitted")
+
+    monkeypatch.setattr(guest, "MEMORY_FILES", tmp_path)
+    monkeypatch.setattr(guest, "run", refuse)
+    monkeypatch.setattr(guest, "_free_bytes", lambda _folder: 64 << 20)
+    assert command("test") == host.CANNOT
+    assert "mount is not permitted" in capsys.readouterr().err
+
+
+def test_a_kernel_that_has_to_be_at_hand_is_not_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv(kernel.PREBUILT, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(host.UnsuitableError, match="no kernel is at hand") as raised:
+        kernel.kernel(at_hand=True)
+    assert host.fail(raised.value) == host.CANNOT
+    assert kernel.PREBUILT in capsys.readouterr().err
+
+
+def test_tools_cannot_be_installed_where_there_is_no_apt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host.shutil, "which", lambda _tool: None)
+    with pytest.raises(host.UnsuitableError, match="flex-package"):
+        host.need({"flex": "flex-package"})
+
+
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Give a function that runs the command line as root, where nothing may be built."""
 
-    def build() -> kernel.Kernel:
+    def build(*, at_hand: bool = False) -> kernel.Kernel:
         raise AssertionError("it was to fail before anything is built")
 
     def call(*words: str, machine: str = "x86_64") -> int:
@@ -193,6 +224,15 @@ def test_bad_input_is_refused_before_anything_is_built(
 def test_another_processor_is_refused_in_one_sentence(
     command: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert command("build", machine="aarch64") == 1
+    assert command("build", machine="aarch64") == host.CANNOT
     said = capsys.readouterr().err
     assert said == "virtual-pi: the guest's kernel runs on x86_64 only, and this machine is aarch64\n"
+
+
+def test_a_test_that_is_put_back_can_be_taken_again(tmp_path: Path) -> None:
+    name = "test_network.py::test_a_wire[rate 1 Mbit/s]"
+    taken = tmp_path / quote(name, safe="")
+    taken.mkdir()
+    assert tier.taken_from(tmp_path) == {name}
+    tier.put_back(tmp_path, [name, "test_never_taken"])
+    assert tier.taken_from(tmp_path) == set()
