@@ -198,7 +198,7 @@ def test_a_press_without_a_microphone_says_so_and_works_once_it_is_back(pi: Pi) 
 
 def test_a_second_press_right_after_the_release_is_heard(pi: Pi) -> None:
     pi.boot()
-    pi.ask()
+    pi.ask(words.question())
     time.sleep(0.3)
     second = pi.ask(words.recording("Rear_Left"))
     pi.hear_answer()

@@ -12,7 +12,7 @@ from demolib import server
 
 def test_every_sample_of_a_question_arrives_and_its_answer_is_heard(pi: Pi) -> None:
     pi.boot()
-    question = pi.converse()
+    question = pi.converse(words.question())
     found = pi.arrived(question)
     assert (found.lost, found.extra) == (0, 0)
     pi.kiosk.stop()

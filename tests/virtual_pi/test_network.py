@@ -25,7 +25,7 @@ WIRES = {
 def test_a_bad_wire_loses_no_sample_of_the_question(pi: Pi, wire: str) -> None:
     pi.boot()
     pi.network.netem(*WIRES[wire])
-    question = pi.converse(timeout_s=40)
+    question = pi.converse(words.question(), timeout_s=40)
     assert pi.arrived(question).lost == 0
 
 
@@ -37,7 +37,7 @@ def _ask_over(pi: Pi, fault: str, state: str) -> Question:
     if state == "idle":
         _break(pi, fault)
         time.sleep(1.0)
-        question = pi.ask(wait_for_state=False)
+        question = pi.ask(words.question(), wait_for_state=False)
         _mend(pi, fault)
         return question
     pressed_s = pi.finger.press()

@@ -24,7 +24,7 @@ EXACT_HZ = (8000, 16000, 24000, 32000, 48000, 96000)
 def test_a_microphone_of_another_rate_loses_no_sample(pi: Pi, rate_hz: int) -> None:
     pi.mouth = Mouth(rate_hz=rate_hz)
     pi.boot()
-    question = pi.converse()
+    question = pi.converse(words.question(rate_hz))
     assert pi.kiosk.status()["microphone"]["rate_hz"] == rate_hz
     found = pi.arrived(question)
     assert (found.lost, found.extra) == (0, 0)
@@ -37,7 +37,7 @@ def test_a_microphone_of_an_odd_rate_brings_the_whole_question(pi: Pi, rate_hz: 
 
     pi.mouth = Mouth(rate_hz=rate_hz)
     pi.boot()
-    question = pi.converse()
+    question = pi.converse(words.question(rate_hz))
     assert pi.kiosk.status()["microphone"]["rate_hz"] == rate_hz
     reference = Resampler(rate_hz, 24000).process(pi.mouth.tape[question.begin : question.end])
     correlation, _ = verify.compare(reference, np.concatenate(pi.service.received()))
@@ -47,7 +47,7 @@ def test_a_microphone_of_an_odd_rate_brings_the_whole_question(pi: Pi, rate_hz: 
 def test_a_microphone_with_two_channels_of_32_bits_gives_its_chosen_channel(pi: Pi) -> None:
     pi.mouth = Mouth(channels=2, form="S32_LE")
     pi.boot({"audio.capture": {"device": "Mic", "channel": 1}})
-    found = pi.arrived(pi.converse())
+    found = pi.arrived(pi.converse(words.question()))
     facts = pi.kiosk.status()["microphone"]
     assert (facts["channels"], facts["format"]) == (2, "S32_LE")
     assert (found.lost, found.extra) == (0, 0)
@@ -57,7 +57,7 @@ def test_a_microphone_with_two_channels_of_32_bits_gives_its_chosen_channel(pi: 
 def test_a_loudspeaker_of_another_rate_plays_the_answer_whole(pi: Pi, rate_hz: int, channels: int) -> None:
     pi.ear = Ear(rate_hz=rate_hz, channels=channels)
     pi.boot()
-    question = pi.converse()
+    question = pi.converse(words.question())
     facts = pi.kiosk.status()["loudspeaker"]
     assert (facts["rate_hz"], facts["channels"]) == (rate_hz, channels)
     pi.kiosk.stop()
@@ -146,7 +146,7 @@ def test_a_microphone_unplugged_in_a_question_keeps_what_was_said(pi: Pi) -> Non
 
 def test_a_microphone_unplugged_while_connecting_loses_nothing_of_the_question(pi: Pi) -> None:
     pi.boot(scenario={"ready.updated_ms": 2500.0})
-    question = pi.ask()
+    question = pi.ask(words.question())
     pi.kiosk.wait_state("connecting")
     MIC.unplug()
     pi.wait_loud()
@@ -196,7 +196,7 @@ def test_a_loudspeaker_unplugged_while_idle_plays_when_it_is_back(pi: Pi) -> Non
 @pytest.mark.parametrize("state", ["thinking", "speaking"])
 def test_a_microphone_unplugged_later_does_not_disturb_the_answer(pi: Pi, state: str) -> None:
     pi.boot(scenario={"reply.first_audio_ms": 1000.0})
-    pi.ask()
+    pi.ask(words.question())
     pi.kiosk.wait_state(state)
     MIC.unplug()
     pi.wait_loud()

@@ -90,8 +90,8 @@ class Pi:
     # --- acting
 
     def ask(self, clip: Samples | None = None, *, wait_for_state: bool = True) -> Question:
-        """Press, say a clip to its end, release."""
-        clip = words.question(self.mouth.rate_hz) if clip is None else clip
+        """Press, say a clip (a word, if none is given) to its end, release."""
+        clip = words.word(self.mouth.rate_hz) if clip is None else clip
         pressed_s = self.finger.press()
         if wait_for_state:
             self.kiosk.wait_state("listening")

@@ -26,6 +26,11 @@ def recording(name: str, rate_hz: int = RATE_HZ) -> Samples:
     return np.round(samples).astype(np.int16)
 
 
+def word(rate_hz: int = RATE_HZ) -> Samples:
+    """Return a word, half a second long: a question where its length is not what is tried."""
+    return question(rate_hz)[: rate_hz // 2]
+
+
 def question(rate_hz: int = RATE_HZ) -> Samples:
     """Return a second and a half of a person speaking."""
     return recording("Front_Center", rate_hz)
