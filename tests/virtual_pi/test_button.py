@@ -29,7 +29,7 @@ def test_a_contact_that_bounces_gives_one_question(pi: Pi, bounce_ms: int) -> No
 
     bounce(closed=True)
     pi.kiosk.wait_state("listening")
-    pi.mouth.say(words.question())
+    pi.mouth.say(words.word())
     pi.mouth.wait()
     bounce(closed=False)
     pi.hear_answer()

@@ -122,8 +122,7 @@ def test_a_cold_microphone_sends_nothing_from_before_the_press(pi: Pi) -> None:
     pi.boot()
     pi.converse()
     before = sum(map(len, pi.service.received()))
-    pi.mouth.say(words.long_question())
-    time.sleep(1.5)
+    pi.mouth.say(words.two_recordings())
     pi.mouth.wait()
     assert sum(map(len, pi.service.received())) == before, "a session that is open hears nothing"
 
@@ -150,7 +149,7 @@ def test_the_mute_button_mutes_in_the_middle_of_a_question(pi: Pi) -> None:
     pi.boot({"panel.button": {"mute_gpio": 27}})
     pi.finger.press()
     pi.kiosk.wait_state("listening")
-    pi.mouth.say(words.long_question())
+    pi.mouth.say(words.two_recordings())
     time.sleep(1.0)
     pi.mute_finger.tap()
     pi.kiosk.wait_state("muted")

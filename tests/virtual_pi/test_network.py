@@ -43,7 +43,7 @@ def _ask_over(pi: Pi, fault: str, state: str) -> Question:
     pressed_s = pi.finger.press()
     pi.kiosk.wait_state("listening")
     # Long enough that the fault comes and goes in the middle, or that there is an answer to break off.
-    clips = {"listening": words.long_question, "speaking": words.two_recordings}
+    clips = {"listening": words.three_recordings, "speaking": words.two_recordings}
     clip = clips.get(state, words.question)()
     begin = pi.mouth.say(clip)
     if state == "listening":
@@ -223,7 +223,7 @@ def test_a_wire_that_stalls_for_a_second_is_no_loss(pi: Pi) -> None:
     pi.converse()
     pi.finger.press()
     pi.kiosk.wait_state("listening")
-    clip = words.long_question()
+    clip = words.two_recordings()
     begin = pi.mouth.say(clip)
     time.sleep(1.0)
     pi.network.blackhole()

@@ -41,6 +41,11 @@ def two_recordings(rate_hz: int = RATE_HZ) -> Samples:
     return np.concatenate([recording(name, rate_hz) for name in ("Front_Center", "Rear_Left")])
 
 
+def three_recordings(rate_hz: int = RATE_HZ) -> Samples:
+    """Return about four seconds of a person speaking, without a pause that ends a turn."""
+    return np.concatenate([two_recordings(rate_hz), recording("Front_Left", rate_hz)])
+
+
 def long_question(rate_hz: int = RATE_HZ) -> Samples:
     """Return about five seconds of a person speaking, without a pause that ends a turn."""
     names = ("Front_Center", "Front_Left", "Front_Right", "Rear_Left")
