@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import alsaaudio
 import numpy as np
@@ -272,16 +273,25 @@ def test_a_microphone_that_gives_only_zeros_is_a_fault_and_no_reason_to_restart(
     assert pi.kiosk.pid == pid
 
 
-DRIFT_PPM = 6000
-"""A pair of cheap cards is some 100 ppm apart; sixty times that shows in 20 s: 120 ms."""
-GROWTH_S = 0.06
+DRIFT_PPM = 3000
+"""A pair of cheap cards is some 100 ppm apart; thirty times that shows in 20 s: 60 ms.
+
+Much more could not be kept up with: nothing may be sent faster than it is spoken but 0.15 s, and nothing is
+played that has not come yet but the cushion's 0.06 s.
+"""
+GROWTH_S = 0.03
 """How much later the end may be than the beginning: half of what the clocks are apart then."""
 
 
 @pytest.mark.parametrize("ppm", [-DRIFT_PPM, DRIFT_PPM])
-def test_a_microphone_whose_clock_drifts_loses_nothing_and_adds_no_delay(pi: Pi, ppm: int) -> None:
+def test_a_microphone_whose_clock_drifts_loses_nothing_and_adds_no_delay(
+    pi: Pi, ppm: int, figure: Any
+) -> None:
     with _shifted(mic=ppm):
         pi.boot(scenario={"reply.content": "empty"})
+        # So that the session is open, and nothing has to catch up.
+        pi.ask()
+        pi.kiosk.wait_state("idle")
         question = pi.ask(np.concatenate([words.long_question()] * 4))
         pi.kiosk.wait("the end of the turn", lambda status: status["state"] != "listening")
         time.sleep(1.0)
@@ -298,11 +308,13 @@ def test_a_microphone_whose_clock_drifts_loses_nothing_and_adds_no_delay(pi: Pi,
     delays_s: list[float] = []
     sent, heard_s = 0, question.released_s - question.pressed_s
     for frame in connection.frames:
-        if frame.type == "input.audio" and sent < heard_s * 24000:
+        asked = frame.type == "input.audio" and frame.t_s > question.pressed_s
+        if asked and sent < heard_s * 24000:
             sent += len(base64.b64decode(frame.content["audio"])) // 2
             delays_s.append(frame.t_s - (zero_s + sent * 2 / rate_hz))
     tenth = len(delays_s) // 10
     growth_s = float(np.median(delays_s[-tenth:]) - np.median(delays_s[tenth : 2 * tenth]))
+    figure(f"growth_of_delay_with_a_microphone_{ppm}_ppm_off_ms", round(growth_s * 1000, 1))
     assert abs(growth_s) < GROWTH_S
 
 
@@ -314,7 +326,7 @@ def test_a_loudspeaker_whose_clock_drifts_plays_all_of_a_long_answer(pi: Pi, ppm
         facts = pi.kiosk.status()["loudspeaker"]
         rate_hz = pi.ear.clock_hz(question.released_s)
         assert rate_hz / pi.ear.rate_hz - 1 == pytest.approx(ppm / 1e6, abs=500 / 1e6), "it does drift"
-        assert facts["underruns"] == 0
+        assert (facts["underruns"], facts["starved"]) == (0, 0)
         again = pi.converse()
         pi.kiosk.stop()
         pi.service.end()
