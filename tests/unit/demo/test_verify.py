@@ -121,6 +121,16 @@ def test_the_right_start_phase_is_found_and_the_wrong_one_is_not_enough():
     assert verify.search(phases[0], phases[1]).lost > 0
 
 
+@pytest.mark.parametrize("right", [0, 1])
+def test_the_right_start_phase_is_found_where_the_window_s_beginning_is_lost(right: int):
+    fine = voice(2.0)
+    phases = [fine[0::2], fine[1::2]]
+    windows = [(100, 20000), (100, 20000)]
+    phase, found = verify.best_phase(phases, phases[right][100 + verify.PROBE + 500 :], windows)
+    assert phase == right
+    assert found.lost == pytest.approx(verify.PROBE + 500, abs=verify.ANCHOR)
+
+
 def test_the_breaks_are_described():
     sent = voice()
     found = verify.search(sent, np.concatenate([sent[:9000], sent[9010:]]))
