@@ -9,29 +9,18 @@ import random
 import time
 from unittest.mock import patch
 
-import numpy as np
+from tests.rigs.no_cards import Loudspeaker, Microphone
 from tests.rigs.parts import FakePanel
 from tests.rigs.virtual_net import VirtualLoop
 
 from voicekiosk.agent import events as agent
 from voicekiosk.agent.client import AgentClient
-from voicekiosk.audio import events as audio
-from voicekiosk.audio.capture import CaptureStream
-from voicekiosk.audio.frames import DeviceFacts
-from voicekiosk.audio.ring import Ring
-from voicekiosk.audio.statistics import CaptureStatistics, PlaybackStatistics
 from voicekiosk.config.schema import Agent, Config, Tool
 from voicekiosk.kiosk.conductor import Conductor
 from voicekiosk.kiosk.state import name_of
 from voicekiosk.simulator.scenario import Scenario, change
 from voicekiosk.simulator.server import Settings, Simulator
 
-RATE_HZ = 48000
-PERIOD_S = 0.02
-PERIOD = round(RATE_HZ * PERIOD_S)
-_noise = np.random.default_rng(0)
-SPEECH = [_noise.integers(-6000, 6000, PERIOD).astype(np.int16) for _ in range(16)]
-SILENCE = [_noise.integers(-6, 6, PERIOD).astype(np.int16) for _ in range(16)]
 NEAR = {
     "turn.onset_ms": 300,
     "turn.end_ms": 900,
@@ -41,119 +30,6 @@ NEAR = {
 """A service with short waits."""
 
 
-def facts(direction):
-    return DeviceFacts(direction, "none", "stand-in", RATE_HZ, 1, "S16_LE", PERIOD, 10 * PERIOD)
-
-
-class _Card:
-    def __init__(self, post):
-        self.post = post
-        self._timer = None
-
-    def start(self):
-        """Nothing to start."""
-
-    def stop(self, timeout_s):
-        self.close()
-        return True
-
-    def open(self):
-        if self._timer is None:
-            self.opened()
-            self._turn(asyncio.get_running_loop().time())
-
-    def close(self):
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-            self.closed()
-
-    def progress_age_s(self, now_s):
-        return None
-
-    def _turn(self, due_s):
-        due_s += PERIOD_S
-        self._timer = asyncio.get_running_loop().call_at(due_s, self._turn, due_s)
-        self.period()
-
-
-class Microphone(_Card):
-    """Hears noise while somebody speaks, and next to nothing otherwise."""
-
-    speaking = False
-
-    def __init__(self, settings, post, wake):
-        super().__init__(post)
-        self._ring = Ring(65 * RATE_HZ, wake)
-        self._origin_s = self._first = 0
-        self.stream = None
-
-    def set_live(self, live):
-        """It always is."""
-
-    def frame_at(self, t_s):
-        return max(int(self._first), round((t_s - self._origin_s) * RATE_HZ))
-
-    def statistics(self):
-        return CaptureStatistics(self._ring.written, 0, 0, 0, 1)
-
-    def opened(self):
-        self.stream = CaptureStream(self._ring, RATE_HZ, facts("capture"))
-        self._first = self._ring.written
-        self._origin_s = asyncio.get_running_loop().time() - self._first / RATE_HZ
-        self.post(audio.MicrophoneOpened(self.stream))
-
-    def closed(self):
-        self.post(audio.MicrophoneClosed())
-
-    def period(self):
-        heard = SPEECH if self.speaking else SILENCE
-        self._ring.write(heard[self._ring.written // PERIOD % 16])
-
-
-class Loudspeaker(_Card):
-    """Plays at the pace of sound, to nobody."""
-
-    def __init__(self, settings, post):
-        super().__init__(post)
-        self.enqueued_samples = self.played_samples = 0
-        self._ended = False
-
-    def set_volume(self, percent):
-        """There is nothing to hear."""
-
-    @property
-    def queued_samples(self):
-        return self.enqueued_samples - self.played_samples
-
-    def play(self, pcm):
-        self.enqueued_samples += len(pcm) // 2
-
-    def end(self):
-        self._ended = True
-
-    def flush(self):
-        self.enqueued_samples, self._ended = self.played_samples, False
-        now_s = asyncio.get_running_loop().time()
-        self.post(audio.SpeakerFlushed(now_s, self.played_samples))
-
-    def statistics(self):
-        return PlaybackStatistics(self.enqueued_samples, self.played_samples, 0, 0, 0, 0, 0, 0, 0, 1)
-
-    def opened(self):
-        self.post(audio.SpeakerOpened(facts("playback")))
-
-    def closed(self):
-        self.post(audio.SpeakerClosed())
-
-    def period(self):
-        self.played_samples += min(self.queued_samples, round(24000 * PERIOD_S))
-        if self._ended and not self.queued_samples:
-            self._ended = False
-            now_s = asyncio.get_running_loop().time()
-            self.post(audio.SpeakerDrained(now_s, self.played_samples))
-
-
 class _Parts:
     """The real client; cards and panel are stand-ins."""
 
@@ -161,10 +37,10 @@ class _Parts:
         self._key, self._rng = key, rng
 
     def capture(self, settings, post, wake):
-        return Microphone(settings, post, wake)
+        return Microphone(post, wake)
 
     def playback(self, settings, post):
-        return Loudspeaker(settings, post)
+        return Loudspeaker(post)
 
     def panel(self, settings):
         return FakePanel(settings)
