@@ -160,6 +160,10 @@ class Link(asyncio.Protocol):
             self._schedule_beat()
         else:
             self._flush()
+        if self._rest_timer is not None:
+            # Awake as we are: what has come meanwhile costs no wake-up of its own.
+            self._rest_timer.cancel()
+            self._read_on()
         return True
 
     def speech_going_up(self, speaking: bool) -> None:
@@ -173,7 +177,7 @@ class Link(asyncio.Protocol):
     def rest(self, seconds: float) -> None:
         """Leave the socket unread for a moment; what comes meanwhile is read in one go."""
         # Not for long while pongs are waited for: they say what has arrived of the visitor's speech.
-        seconds = min(seconds, self._ping_interval_s / 4)
+        seconds = min(seconds, self._ping_interval_s * 3 / 4)
         if seconds > 0 and self._transport is not None and self._rest_timer is None:
             self._transport.pause_reading()
             self._rest_timer = self._loop.call_later(seconds, self._read_on)
@@ -313,10 +317,11 @@ class Link(asyncio.Protocol):
         transport = self._transport
         if transport is None:
             return
-        for data in self._websocket.data_to_send():
-            if data:
-                transport.write(data)
-            else:
+        data = self._websocket.data_to_send()
+        if data:
+            # In one go: a frame and its ping would be two system calls, and two packets.
+            transport.write(b"".join(data))
+            if not data[-1]:
                 transport.close()
         if self._close_timer is None and self._websocket.close_expected():
             self._close_timer = self._loop.call_later(CLOSE_TIMEOUT_S, self.abort, "no answer to the close")

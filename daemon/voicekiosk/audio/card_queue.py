@@ -11,6 +11,9 @@ from voicekiosk.audio.pcm import XRUN, OpenPcm
 from voicekiosk.config import schema
 from voicekiosk.errors import DeviceError
 
+LOW_S = 0.015
+"""What a card still has to hold when a busy machine wakes us late."""
+
 
 class Ledger:
     """How many samples have left the loudspeaker, from how many frames the card has played."""
@@ -59,10 +62,10 @@ class CardQueue:
         asked_frames = max(settings.queue_ms * facts.rate_hz // 1000, 2 * facts.period_frames)
         self.full_frames = min(asked_frames, facts.buffer_frames)
         # Silence is written only below this, so that audio which comes a little late is not late at all.
-        self.low_frames = self.full_frames // 2
+        self.low_frames = min(self.full_frames // 2, round(LOW_S * self.rate_hz))
         # It is filled up when it has run down to this: not with each period, as waking up is what playing
         # costs, and not much later, as a busy machine wakes us late.
-        self.refill_frames = min(self.low_frames, self._early_frames)
+        self.refill_frames = min(self.full_frames // 2, self._early_frames)
         # Whether the card is playing (silence, perhaps), and how far it was at the last look.
         self.running = False
         self.written_frames = 0

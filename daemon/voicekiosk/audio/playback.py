@@ -38,7 +38,7 @@ from voicekiosk.config import schema
 
 FADE_S = 0.005
 # A fade that is not out by then is cut off.
-FLUSH_WITHIN_S = 0.040
+FLUSH_WITHIN_S = 0.055
 # What a card has taken from its buffer it may still have to play: silence for as long before it is stopped.
 SETTLE_S = 0.020
 # What is kept while there is no card. (An open one takes all there is.)
@@ -191,12 +191,14 @@ class Playback(DeviceOwner):
             while self._wanted:
                 self._progress()
                 self._turn(card, self._speech)
-                # First say that a ring is wanted, then look: `play` does it the other way round.
-                self._hungry = self._reply is None or not self._speech.has_more(self._reply)
+                short = self._reply is None or not self._speech.has_more(self._reply)
+                # First say that a ring is wanted, then look: `play` does it the other way round. A card that
+                # plays needs none: half of its queue later it is looked after, with what has come by then.
+                self._hungry = short and not (card.running and self._is_saying)
                 if self._queue.is_waiting:
                     continue
                 if card.running:
-                    self._bell.wait(self._wait_s(card))
+                    self._bell.wait(self._wait_s(card, short=short))
                 elif not (self._ends or self._flushing) and self._rest(self._patience_s(), alarms):
                     # `avail` raises if the card is lost. If it is not, the alarm would ring for ever.
                     pcm.avail()
@@ -385,9 +387,9 @@ class Playback(DeviceOwner):
         card.stop()
         self._account(card)
 
-    def _wait_s(self, card: CardQueue) -> float:
-        """Return how long the running card can be left alone."""
-        aim = card.low_frames if self._hungry else card.refill_frames
+    def _wait_s(self, card: CardQueue, *, short: bool) -> float:
+        """Return how long the running card can be left alone; `short` of audio until there is too little."""
+        aim = card.low_frames if short else card.refill_frames
         wait_s = (card.queued_frames - aim) / card.rate_hz
         # Not a moment later than what is to be told has happened.
         if self._flushing is not None:

@@ -23,8 +23,8 @@ Piece = tuple[float, int]
 
 
 def pieces(block: NDArray[np.int16], rate_hz: int) -> list[Piece]:
-    """Cut a block into pieces of at most a bin, each with its peak."""
-    step = max(1, round(BIN_S * rate_hz))
+    """Cut a block into pieces of at most two bins, each with its peak."""
+    step = max(1, round(2 * BIN_S * rate_hz))
     if 0 < len(block) <= step:
         # Nearly always: what the microphone wakes us with, and what the service sends.
         return [(len(block) / rate_hz, peak_of(block))]

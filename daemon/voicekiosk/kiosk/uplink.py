@@ -17,7 +17,7 @@ from voicekiosk.kiosk.utterance import RATE_HZ, SAMPLE_BYTES, Pacer, Utterance
 FRAME_SAMPLES = RATE_HZ * 80 // 1000
 FIRST_FRAME_SAMPLES = RATE_HZ * 10 // 1000
 """What the first frame has at least: one period of 20 ms, less what the filter holds back of it."""
-FIRST_PERIOD_S = 0.02
+PERIOD_S = 0.02
 SILENCE = bytes(FRAME_SAMPLES * SAMPLE_BYTES)
 LEAST_SILENCE_SAMPLES = RATE_HZ * 32 // 100
 """Silence that follows every question, even one whose turn is already closed (protocol §6.5)."""
@@ -178,7 +178,11 @@ class Uplink:
         if due_s is not None:
             self._wake_after(OFFLINE_WAKE_S)
         else:
-            self._wake_after((self._least_samples - self.utterance.waiting) / RATE_HZ)
+            there_s = (self._least_samples - self.utterance.waiting) / RATE_HZ
+            pace_s = self._pacer.due_s(self._least_samples, now_s) - now_s
+            # Who began late is a little behind the pace for good: not woken once when a frame is there, and
+            # again when it may go. What is in the ring is up to a period old.
+            self._wake_after(max(there_s, pace_s + PERIOD_S if pace_s > 0 else 0.0))
             due_s = float("inf") if self._listening else self._send_silence(now_s)
         if self._listening and self._end_frame is not None:
             due_s = min(due_s, max(self._end_by_s, now_s))
@@ -199,7 +203,7 @@ class Uplink:
         self._resampler = resampler
         self._reader = stream.ring.reader(start_frame - primed)
         self._skip_samples = primed * RATE_HZ // stream.rate_hz + delay_samples
-        self._wake_after(FIRST_PERIOD_S, start_frame)
+        self._wake_after(PERIOD_S, start_frame)
 
     def _detach(self) -> None:
         if self._reader is not None:

@@ -8,7 +8,7 @@ pace of sending is the service's: never more than T + 0.2 s of audio in any T se
 checklist 18). Pure: time comes in as a number.
 """
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections import deque
 from dataclasses import dataclass
 
@@ -103,6 +103,7 @@ class Utterance:
     @property
     def loud(self) -> bool:
         """Whether anything in it may be speech, by its loudness."""
+        self._measure()
         if not self._ranked:
             return False
         limit = max(SPEECH_LEAST, SPEECH_FACTOR * self._floor)
@@ -124,10 +125,11 @@ class Utterance:
             self.dropped += len(pcm) // SAMPLE_BYTES - room
             pcm = pcm[: room * SAMPLE_BYTES]
         self._pcm += pcm
-        self._measure()
 
     def frame(self, samples: int) -> bytes:
         """Give the next frame of at most `samples`, leaving out long silence when far behind."""
+        if self.waiting > CATCH_UP_FROM_SAMPLES:
+            self._measure()
         while self.waiting > CATCH_UP_FROM_SAMPLES and self._is_quiet(
             self.sent - KEPT_AFTER_SAMPLES, self.sent + samples + KEPT_BEFORE_SAMPLES
         ):
@@ -182,7 +184,7 @@ class Utterance:
         return max(self._levels[start // BLOCK_SAMPLES : -(-end // BLOCK_SAMPLES)]) < limit
 
     def _measure(self) -> None:
-        """Take the levels of the blocks that are complete now."""
+        """Take the levels of the blocks that are complete now: not before somebody asks, all in one go."""
         start = len(self._levels) * BLOCK_SAMPLES
         blocks = (self.taken - start) // BLOCK_SAMPLES
         if not blocks:
@@ -193,5 +195,4 @@ class Utterance:
         samples = np.frombuffer(pcm, "<i2").astype(np.float32).reshape(blocks, BLOCK_SAMPLES)
         levels = np.sqrt(np.mean(samples * samples, axis=1)).tolist()
         self._levels += levels
-        for level in levels:
-            insort(self._ranked, level)
+        self._ranked = sorted(self._ranked + levels)

@@ -60,7 +60,7 @@ class Rig:
         self.wire = Wire()
         self.up = Uplink(self.wire.send, self.wire.done.append)
         self.due_s = float("inf")
-        self.woken = 0
+        self.woken = self.pumped = 0
 
     def run(self, seconds, *, hear=True):
         """Let time pass in periods of 20 ms; pump when the ring wakes us or a frame falls due."""
@@ -79,6 +79,7 @@ class Rig:
                 self.pump()
 
     def pump(self):
+        self.pumped += 1
         self.due_s = self.up.pump(self.wire.now_s) if self.up.busy else float("inf")
 
     def expected(self, first_frame, end_frame):
@@ -409,3 +410,16 @@ def test_what_the_ring_has_overwritten_is_sent_as_silence_and_counted():
     missed = rig.up.missed_frames
     assert missed >= rig.mic.rate_hz
     assert not np.any(np.frombuffer(rig.up.utterance.heard(0, RATE_HZ // 2), "<i2"))
+
+
+@pytest.mark.parametrize("late_ms", [0, 100, 150, 180, 210, 500])
+def test_a_question_that_began_late_costs_one_wake_up_a_frame_all_the_same(late_ms):
+    rig = Rig()
+    rig.run(1.0)
+    rig.up.connected()
+    rig.up.begin(rig.mic, rig.mic.ring.written - rig.mic.rate_hz * late_ms // 1000)
+    rig.run(1.0)
+    frames, pumped = len(rig.wire.frames), rig.pumped
+    rig.run(8.0)
+    assert len(rig.wire.frames) - frames >= 98
+    assert rig.pumped - pumped <= 110
