@@ -19,6 +19,7 @@ settings are its own but for `release_tail_ms = 0`, which saves the bench time a
 import argparse
 import asyncio
 import base64
+import random
 import threading
 import time
 from collections.abc import Iterator
@@ -55,6 +56,7 @@ SILENT_WITHIN_S = INTERRUPTED_TALK_S
 # Longer than the echo guard, so that a warm microphone has a pre-roll.
 PAUSE_S = 0.25
 PATIENCE_S = 20.0
+PERIOD_S = 0.02
 # Two who look at one sound card may differ by a block about when something was.
 DOUBT_S = 0.02
 CUSHION_MS = 60
@@ -179,9 +181,12 @@ def _questions(daemon: Daemon, run: Run, heard: Heard) -> list[float]:
 
     daemon.wait_for("it to be at rest", at_rest)
     presses = []
+    # At no fixed place in the cards' periods: what one waits for them is in all of the figures.
+    moods = random.Random(1)
     # The first has no answer to cut short.
     for _ in range(run.presses + run.interrupting):
-        time.sleep(INTERRUPT_AFTER_S if run.interrupting else PAUSE_S)
+        pause_s = INTERRUPT_AFTER_S if run.interrupting else PAUSE_S
+        time.sleep(pause_s + moods.uniform(0, PERIOD_S))
         presses.append(time.monotonic())
         daemon.press()
         time.sleep(run.talk_s)
