@@ -221,6 +221,7 @@ def _first(pieces: deque[NDArray[np.int16]], count: int) -> NDArray[np.int16]:
 
 def faded(block: NDArray[np.int16], before: float, after: float) -> NDArray[np.int16]:
     """Return `block` with its gain going evenly from `before` to `after`, which the last frame has."""
-    ramp: NDArray[np.float64] = np.linspace(before, after, len(block) + 1)[1:]
+    # Nearly always the same: a number costs a tenth of a ramp.
+    ramp = after if before == after else np.linspace(before, after, len(block) + 1)[1:]
     frames: NDArray[np.int16] = np.rint(block * ramp).astype(np.int16)
     return frames
