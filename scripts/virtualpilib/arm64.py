@@ -74,10 +74,11 @@ def arm64(arguments: list[str]) -> int:
                 shutil.copy(path, project)
         pip = "-q --no-deps --no-build-isolation --no-index -f /packages"
         build = f"python3 -m venv /tmp/build && /tmp/build/bin/pip install {pip} setuptools"
-        build += f" && /tmp/build/bin/pip wheel {pip} -w /packages {' '.join(_SOURCES)}"
+        # Debian's pip would call setup.py by itself, for which setuptools is not enough.
+        build += f" && /tmp/build/bin/pip wheel --use-pep517 {pip} -w /packages {' '.join(_SOURCES)}"
         names = "$(sed -n 's/ ;.*//; s/ *\\$//; /^[a-z].*==/p' /packages/wanted)"
         _step(root, "the machine", "uname -m; python3 --version")
-        _step(root, "what has no wheel is compiled", f"{build}; cd /packages && sha256sum *.whl >SHA256SUMS")
+        _step(root, "what has no wheel is compiled", f"{build} && cd /packages && sha256sum *.whl >SHA256SUMS")
         # systemd does not run in there; its systemctl knows, and enables what it cannot start.
         install = "scripts/install --yes --no-key --no-start --offline /packages"
         _step(root, "scripts/install", f"mkdir -p /run/systemd/system; cd /project && {install}")
