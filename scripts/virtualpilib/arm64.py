@@ -76,9 +76,10 @@ def arm64(arguments: list[str]) -> int:
         build = f"python3 -m venv /tmp/build && /tmp/build/bin/pip install {pip} setuptools"
         # Debian's pip would call setup.py by itself, for which setuptools is not enough.
         build += f" && /tmp/build/bin/pip wheel --use-pep517 {pip} -w /packages {' '.join(_SOURCES)}"
+        build += " && cd /packages && sha256sum *.whl >SHA256SUMS"
         names = "$(sed -n 's/ ;.*//; s/ *\\$//; /^[a-z].*==/p' /packages/wanted)"
         _step(root, "the machine", "uname -m; python3 --version")
-        _step(root, "what has no wheel is compiled", f"{build} && cd /packages && sha256sum *.whl >SHA256SUMS")
+        _step(root, "what has no wheel is compiled", build)
         # systemd does not run in there; its systemctl knows, and enables what it cannot start.
         install = "scripts/install --yes --no-key --no-start --offline /packages"
         _step(root, "scripts/install", f"mkdir -p /run/systemd/system; cd /project && {install}")
