@@ -73,21 +73,21 @@ def arm64(arguments: list[str]) -> int:
             if path.is_file():
                 shutil.copy(path, project)
         pip = "-q --no-deps --no-build-isolation --no-index -f /packages"
-        build = f"python3 -m venv /tmp/build && /tmp/build/bin/pip install {pip} setuptools"
-        # Debian's pip would call setup.py by itself, for which setuptools is not enough.
+        build = f"python3 -m venv /tmp/build && /tmp/build/bin/pip install -U {pip} setuptools"
+        # Debian's setuptools, which a venv begins with, cannot make wheels.
         build += f" && /tmp/build/bin/pip wheel --use-pep517 {pip} -w /packages {' '.join(_SOURCES)}"
         build += " && cd /packages && sha256sum *.whl >SHA256SUMS"
         names = "$(sed -n 's/ ;.*//; s/ *\\$//; /^[a-z].*==/p' /packages/wanted)"
         _step(root, "the machine", "uname -m; python3 --version")
         _step(root, "what has no wheel is compiled", build)
         # systemd does not run in there; its systemctl knows, and enables what it cannot start.
-        install = "scripts/install --yes --no-key --no-start --offline /packages"
+        install = "SYSTEMD_OFFLINE=1 scripts/install --yes --no-key --no-start --offline /packages"
         _step(root, "scripts/install", f"mkdir -p /run/systemd/system; cd /project && {install}")
-        _step(root, "imports", f"/opt/voicekiosk/bin/python -c '{_IMPORTS}'")
+        _step(root, "imports", f"/opt/voicekiosk/current/bin/python -c '{_IMPORTS}'")
         _step(root, "command", "voicekiosk --version; voicekiosk --help | head -3")
-        _step(root, "what the tests need", f"/opt/voicekiosk/bin/python -m pip install {pip} {names}")
+        _step(root, "what the tests need", f"/opt/voicekiosk/current/bin/python -m pip install {pip} {names}")
         what = " ".join(arguments or ["tests/unit"])
-        tests = f"cd /project && /opt/voicekiosk/bin/python -m pytest -q -p no:cacheprovider {what}"
+        tests = f"cd /project && /opt/voicekiosk/current/bin/python -m pytest -q -p no:cacheprovider {what}"
         return _show(root, "unit tests", tests)
 
 
