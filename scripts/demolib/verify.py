@@ -142,12 +142,6 @@ def last_above(samples: Samples, dbfs: float) -> int | None:
     return int(over[-1]) if len(over) else None
 
 
-def first_above(samples: Samples, dbfs: float) -> int | None:
-    """Return the index of the first sample over a level, None when there is none."""
-    over = np.flatnonzero(np.abs(samples.astype(np.int32)) > 32768 * 10 ** (dbfs / 20))
-    return int(over[0]) if len(over) else None
-
-
 def _require_distinct(samples: Samples) -> None:
     block = 480
     for index in range(0, len(samples), block):

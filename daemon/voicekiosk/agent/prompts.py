@@ -7,8 +7,6 @@ from msgspec.structs import replace
 from voicekiosk.config.persona import agent_of
 from voicekiosk.config.schema import Config, Kiosk
 
-PLACEHOLDERS = ("date", "time", "place", "name")
-
 
 def for_now(config: Config, now: datetime) -> Config:
     """Return `config` with the persona that it means, its placeholders filled in; `now` is local time."""

@@ -41,11 +41,6 @@ def peak_dbfs(block: NDArray[np.int16]) -> float:
     return dbfs_of(peak_of(block)) if len(block) else FLOOR_DBFS
 
 
-def loud_enough(block: NDArray[np.int16], threshold_dbfs: float) -> bool:
-    """Tell whether the block's RMS reaches `threshold_dbfs`."""
-    return rms_dbfs(block) >= threshold_dbfs
-
-
 def is_constant(block: NDArray[np.int16]) -> bool:
     """Tell whether all samples are the same, as from a muted or broken microphone."""
     return len(block) == 0 or bool(np.maximum.reduce(block) == np.minimum.reduce(block))

@@ -17,7 +17,6 @@ from collections.abc import Iterable, Sequence
 import voicekiosk
 from voicekiosk.errors import KioskError
 
-EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130

@@ -9,7 +9,6 @@ DEFAULT_CONFIG = Path("/etc/voicekiosk/config.toml")
 EVERY_S = 0.2
 BAR_WIDTH = 40
 QUIETEST_DBFS = -80.0
-RESTING = frozenset({"idle", "muted", "fault", "offline"})
 
 
 def add_parser(subparsers: Any) -> None:

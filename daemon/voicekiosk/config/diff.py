@@ -166,10 +166,6 @@ class Changes:
         """Return everything that has to happen."""
         return frozenset(change.effect for change in self.changes)
 
-    def with_effect(self, effect: Effect) -> tuple[Change, ...]:
-        """Return the changes that need `effect`."""
-        return tuple(change for change in self.changes if change.effect is effect)
-
 
 def compare(old: Config, new: Config) -> Changes:
     """Return which keys differ, and what it takes to apply each."""

@@ -4,7 +4,6 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-Milliseconds = Annotated[int, Meta(ge=0)]
 Pin = Annotated[int, Meta(ge=0, le=53)]
 Percent = Annotated[int, Meta(ge=0, le=100)]
 SilenceMs = Annotated[int, Meta(ge=50, le=10000)]

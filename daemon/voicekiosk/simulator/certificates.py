@@ -11,7 +11,6 @@ from typing import Literal
 from voicekiosk.errors import ConfigError, KioskError
 
 Variant = Literal["good", "self-signed", "wrong-name", "expired"]
-VARIANTS: tuple[Variant, ...] = ("good", "self-signed", "wrong-name", "expired")
 NAMES = "DNS:localhost,DNS:*.localhost,DNS:agents.eu.localhost,DNS:agents.us.localhost,IP:127.0.0.1,IP:::1"
 TIMEOUT_S = 30.0
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicekiosk.audio.levels import FLOOR_DBFS, ConstantSignal, is_constant, loud_enough, peak_dbfs, rms_dbfs
+from voicekiosk.audio.levels import FLOOR_DBFS, ConstantSignal, is_constant, peak_dbfs, rms_dbfs
 
 SINE = np.rint(32767 * np.sin(2 * np.pi * np.arange(4800) / 48)).astype(np.int16)
 NOTHING = np.zeros(0, np.int16)
@@ -56,13 +56,6 @@ def test_a_view_of_one_channel_is_measured_as_it_lies() -> None:
     stereo = np.stack([SINE, np.zeros_like(SINE)], axis=1)
     assert rms_dbfs(stereo[:, 0]) == rms_dbfs(SINE)
     assert peak_dbfs(stereo[:, 1]) == FLOOR_DBFS
-
-
-def test_loud_enough_is_at_the_threshold_and_above() -> None:
-    level = rms_dbfs(SINE)
-    assert loud_enough(SINE, level)
-    assert not loud_enough(SINE, level + 0.01)
-    assert not loud_enough(NOTHING, -60)
 
 
 def test_a_block_is_constant_when_all_of_it_is_one_value() -> None:

@@ -48,7 +48,7 @@ def test_the_same_configuration_has_no_changes() -> None:
 def test_one_changed_key_touches_only_its_own_part(text: str, effect: Effect) -> None:
     changes = compare(Config(), config(text))
     assert changes.effects == {effect}
-    (change,) = changes.with_effect(effect)
+    (change,) = changes.changes
     assert EFFECTS[change.key] is effect
 
 
