@@ -18,7 +18,7 @@ from demolib.timeline import Timeline
 
 PREROLL_MS = 300
 QUEUE_MS = 50
-"""PulseAudio takes 20 ms of what a card of silicon would hold for itself; the default is 30 ms."""
+"""PulseAudio takes 20 ms of what a card of silicon would hold for itself; the default is the same."""
 BREATH_S = 0.1
 """Between finger and voice: nobody is quicker, and a closed microphone takes a part of it to open."""
 QUESTION = "Good morning. When does the museum open on Sunday, and how much is a ticket for two?"

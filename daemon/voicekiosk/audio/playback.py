@@ -38,7 +38,7 @@ from voicekiosk.config import schema
 
 FADE_S = 0.005
 # A fade that is not out by then is cut off.
-FLUSH_WITHIN_S = 0.055
+FLUSH_WITHIN_S = 0.058
 # What a card has taken from its buffer it may still have to play: silence for as long before it is stopped.
 SETTLE_S = 0.020
 # What is kept while there is no card. (An open one takes all there is.)

@@ -61,7 +61,7 @@ class Playback(Table, frozen=True):
     queue_ms: Annotated[
         int,
         Meta(ge=10, le=200, description="audio held in the card; less is quicker to silence, more is safer"),
-    ] = 40
+    ] = 50
     cushion_ms: Annotated[
         int, Meta(ge=0, le=1000, description="audio gathered before a reply starts, against network jitter")
     ] = 60

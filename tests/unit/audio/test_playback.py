@@ -185,17 +185,17 @@ def test_between_replies_nothing_wakes_up_and_the_card_is_stopped() -> None:
     assert len(stage.sound()) < 0.3 * RATE_HZ
 
 
-def test_speaking_wakes_up_when_half_the_queue_has_been_played() -> None:
-    stage = Stage(settings=plain(queue_ms=30))
+def test_speaking_wakes_up_when_three_fifths_of_the_queue_have_been_played() -> None:
+    stage = Stage(settings=plain(queue_ms=50))
     stage.say(0.1, speech(10.0))
     stage.run(stop_s=9)
-    assert 580 <= stage.bell.wakeups <= 620
+    assert 290 <= stage.bell.wakeups <= 310
 
 
 def test_a_thread_that_was_late_once_wakes_up_with_each_period() -> None:
-    stage = Stage(settings=plain(queue_ms=30))
+    stage = Stage(settings=plain(queue_ms=50))
     stage.say(0.1, speech(10.0))
-    stage.world.lag(0.5, 0.02)
+    stage.world.lag(0.5, 0.045)
     stage.run(stop_s=9)
     assert 860 <= stage.bell.wakeups <= 950
 
@@ -211,7 +211,7 @@ def test_the_queue_in_the_card_is_as_long_as_configured() -> None:
         )
     stage.run()
     assert max(queued) <= 0.030
-    assert min(queued) >= 0.013
+    assert min(queued) >= 0.011
 
 
 def test_a_reply_waits_for_its_cushion() -> None:
@@ -341,10 +341,10 @@ def test_a_flush_of_a_long_queue_is_cut_off() -> None:
     stage.say(0.1, speech(3.0))
     stage.world.at(1.0, stage.playback.flush)
     stage.run()
-    assert stage.silent_from_s() == pytest.approx(1.055, abs=0.002)
+    assert stage.silent_from_s() == pytest.approx(1.058, abs=0.002)
     assert stage.playback.statistics().cut_off == 1
     ((_, flushed),) = stage.events(SpeakerFlushed)
-    assert flushed.played_samples == pytest.approx(0.955 * RATE_HZ, abs=0.002 * RATE_HZ)
+    assert flushed.played_samples == pytest.approx(0.958 * RATE_HZ, abs=0.002 * RATE_HZ)
 
 
 def test_a_flush_with_nothing_to_flush_is_answered_at_once() -> None:
@@ -501,7 +501,8 @@ def test_a_reply_goes_on_where_it_was_when_a_lost_loudspeaker_comes_back(text: s
     assert 0 < len(pcm) - len(heard) <= 0.035 * RATE_HZ
     statistics = stage.playback.statistics()
     assert statistics.played_samples + statistics.discarded_samples == len(pcm)
-    assert statistics.discarded_samples == pytest.approx(len(pcm) - len(heard), abs=480)
+    # How far it was is known from the last look at the card.
+    assert statistics.discarded_samples == pytest.approx(len(pcm) - len(heard), abs=0.03 * RATE_HZ)
 
 
 def test_a_card_unplugged_between_replies_is_noticed_at_once() -> None:
