@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +27,12 @@ class FakeWire:
     sent: list[bytes] = field(default_factory=list)
     closed: int | None = None
     outage: Outage = field(default_factory=Outage)
+    pong: Callable[[bytes], None] | None = None
+    """Who is answered at once for the client; without, it reads nothing."""
+
+    def ping(self, payload: bytes) -> None:
+        if self.pong is not None:
+            self.pong(payload)
 
     def send_text(self, payload: bytes) -> None:
         if self.closed is None:
@@ -52,6 +59,7 @@ class VirtualSession:
         self.events: list[tuple[float, dict[str, Any]]] = []
         admission = Admission(Credential.KEY)
         self.session = Session(self.world, self.wire, self.record, admission, 0.0, unix_s=UNIX_S, speed=1.0)
+        self.wire.pong = self.session.ponged
         self.session.opened(0.0)
 
     def run(self, seconds: float) -> None:

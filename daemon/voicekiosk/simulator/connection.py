@@ -200,6 +200,8 @@ class Connection(asyncio.Protocol):
             match kind:
                 case Kind.PONG:
                     self._pinged = False
+                    if self.session is not None:
+                        self.session.ponged(content)
                 case Kind.TEXT:
                     self.enter(partial(_take_text, content, now_s, late_s))
                 case Kind.BINARY:

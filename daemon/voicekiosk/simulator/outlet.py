@@ -27,6 +27,9 @@ class Wire(Protocol):
     def send_text(self, payload: bytes) -> None:
         """Send one text frame."""
 
+    def ping(self, payload: bytes) -> None:
+        """Send a ping."""
+
     def close(self, code: int, reason: str = "") -> None:
         """Close politely."""
 
@@ -46,6 +49,8 @@ class Outlet:
         self.speed = speed
         self._unix_s = unix_s - now_s / speed
         self._distortion = Distortion(events, rng)
+        self._marks = 0
+        self._reached: set[int] = set()
         Outlet.attach(self, wire, record, now_s)
 
     def attach(self, wire: Wire, record: Record, now_s: float) -> None:
@@ -102,6 +107,22 @@ class Outlet:
     def note(self, kind: str, **facts: Any) -> None:
         """Note something that is no violation."""
         self.record.notes.append({"note": kind, **facts})
+
+    def mark(self) -> int:
+        """Set a mark behind what was sent until now; `reached` tells when the client has read so far."""
+        self._marks += 1
+        self._wire.ping(b"mark %d" % self._marks)
+        return self._marks
+
+    def reached(self, mark: int) -> bool:
+        """Whether the client has read everything before a mark."""
+        return mark in self._reached
+
+    def ponged(self, payload: bytes) -> None:
+        """Take the client's answer to a ping."""
+        name, _, number = payload.partition(b" ")
+        if name == b"mark" and number.isdigit():
+            self._reached.add(int(number))
 
     def log(self, kind: str, facts: Frame) -> None:
         """Add to the record's turns, replies or tool results."""

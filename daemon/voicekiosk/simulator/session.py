@@ -41,7 +41,7 @@ class Session(Lobby):
         if self.conversation is None:
             return
         if kind in ("reply.started", "input.speech.started", "reply.done"):
-            self.conversation.tools.latest = kind
+            self.conversation.tools.told(kind)
         if kind == "input.speech.started":
             self.agenda.at(self.now_s + 3.0 * self.speed, self._check_silence)
 

@@ -40,6 +40,12 @@ class Channel(Protocol):
     def note(self, kind: str, **facts: Any) -> None:
         """Note something that is no violation."""
 
+    def mark(self) -> int:
+        """Set a mark behind what was sent until now; `reached` tells when the client has read so far."""
+
+    def reached(self, mark: int) -> bool:
+        """Whether the client has read everything before a mark."""
+
     def log(self, kind: str, facts: dict[str, Any]) -> None:
         """Add to the record's turns, replies or tool results; the facts may be completed later."""
 

@@ -56,6 +56,7 @@ class Pending:
     hold: bool
     timeout_s: float
     state: State = State.WAITING
+    void_mark: int | None = None  # behind what told the client that it is void
     carried: bool = False  # over from a connection that was lost: what arrived there, neither side knows
 
 
@@ -81,6 +82,7 @@ class ToolWork:
         self._finish, self._go_on = finish, go_on
         self._calls: OrderedDict[str, Pending] = OrderedDict()
         self._batches: deque[Batch] = deque(maxlen=20)
+        self._voided: list[Pending] = []
 
     @property
     def holding(self) -> bool:
@@ -143,6 +145,17 @@ class ToolWork:
                 if call.state is State.WAITING:
                     call.state = state
                     self._agenda.cancel(call)
+                    if state is State.VOID:
+                        self._voided.append(call)
+
+    def told(self, event: str) -> None:
+        """Note that the client was sent one of the turn events that the timing rule of 7.2 looks at."""
+        self.latest = event
+        if event == "reply.done" and self._voided:
+            mark = self._channel.mark()
+            for call in self._voided:
+                call.void_mark = mark
+            self._voided.clear()
 
     def done(self, reply: Reply, now_s: float) -> None:
         """Note that the reply.done of a reply was sent, which may complete its batch."""
@@ -173,7 +186,9 @@ class ToolWork:
         if call.http:
             self._channel.violate(33, f"a tool.result for {who}, which is an HTTP tool of the server's")
         elif call.state is State.VOID:
-            self._channel.violate(31, f"a result of {who}, whose reply was interrupted")
+            # What was on its way when the visitor spoke up, or went before the client could know, is no fault.
+            if call.void_mark is not None and self._channel.reached(call.void_mark):
+                self._channel.violate(31, f"a result of {who}, whose reply was interrupted")
         elif call.state is State.EXPIRED:
             self._channel.violate(34, f"a result of {who} after its timeout_seconds")
         elif call.state is State.ANSWERED:

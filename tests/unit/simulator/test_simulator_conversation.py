@@ -101,6 +101,25 @@ def test_a_barge_in_during_a_tool_call_voids_it_and_its_reply_has_no_text():
     assert len(session.all("reply.started")) == 2
 
 
+def test_a_result_that_went_before_the_client_could_know_of_the_interruption_breaks_no_rule():
+    def agent(heard):
+        return Answer(calls=(Call("look"),)) if heard.turn == 1 else "yes"
+
+    session = VirtualSession(QUICK | {"tools.call_ms": 500, "tools.done_ms": 20000}, agent=agent)
+    session.ready(tools=[{"type": "function", "name": "look", "execution_mode": "hold"}])
+    session.wire.pong = None
+    session.speak(tone(1.0))
+    session.silence(0.6)
+    session.run(1.0)
+    (call,) = session.all("tool.call")
+    session.speak(tone(3.0, 600.0))
+    session.silence(1.0)
+    session.run(10.0)
+    assert session.all("reply.done")[0]["status"] == "interrupted"
+    session.send("tool.result", call_id=call["call_id"], result="1")
+    assert session.rules() == []
+
+
 def test_the_cut_text_has_as_many_words_as_were_sounded():
     session = VirtualSession(QUICK | {"barge_in.decision_ms": 1100})
     session.ready(greeting=LONG)
