@@ -77,7 +77,6 @@ def arm64(arguments: list[str]) -> int:
         # Debian's setuptools, which a venv begins with, cannot make wheels.
         build += f" && /tmp/build/bin/pip wheel --use-pep517 {pip} -w /packages {' '.join(_SOURCES)}"
         build += " && cd /packages && sha256sum *.whl >SHA256SUMS"
-        names = "$(sed -n 's/ ;.*//; s/ *\\$//; /^[a-z].*==/p' /packages/wanted)"
         _step(root, "the machine", "uname -m; python3 --version")
         _step(root, "what has no wheel is compiled", build)
         # systemd does not run in there; its systemctl knows, and enables what it cannot start.
@@ -85,7 +84,10 @@ def arm64(arguments: list[str]) -> int:
         _step(root, "scripts/install", f"mkdir -p /run/systemd/system; cd /project && {install}")
         _step(root, "imports", f"/opt/voicekiosk/current/bin/python -c '{_IMPORTS}'")
         _step(root, "command", "voicekiosk --version; voicekiosk --help | head -3")
-        _step(root, "what the tests need", f"/opt/voicekiosk/current/bin/python -m pip install {pip} {names}")
+        # The lines of the lock files without their continuations; which are for this machine, pip knows.
+        wanted = "sed 's/ *\\\\$//' /packages/wanted >/tmp/wanted"
+        more = f"{wanted} && /opt/voicekiosk/current/bin/python -m pip install {pip} -r /tmp/wanted"
+        _step(root, "what the tests need", more)
         what = " ".join(arguments or ["tests/unit"])
         tests = f"cd /project && /opt/voicekiosk/current/bin/python -m pytest -q -p no:cacheprovider {what}"
         return _show(root, "unit tests", tests)

@@ -12,7 +12,7 @@ from pirig.pi import Pi
 from demolib import server
 
 PRESSES, LONG_PRESSES = 30, 200
-NUDGE_AFTER_S = 1.0
+NUDGE_AFTER_S = 0.5
 """How soon the kiosk is idle again after a press in which nobody spoke; that is not what is measured."""
 
 

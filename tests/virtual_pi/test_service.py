@@ -304,7 +304,7 @@ def test_a_long_conversation_stays_within_the_memory_of_a_small_pi(pi: Pi, figur
     pi.boot()
     group = Path("/sys/fs/cgroup/system.slice") / UNIT
     assert (group / "memory.max").read_text().strip() == str(192 << 20)
-    for _ in range(5):
+    for _ in range(3):
         pi.converse(words.three_recordings(), timeout_s=40)
     used = int((group / "memory.current").read_text())
     resident = int(re.search(r"VmRSS:\s*(\d+)", Path(f"/proc/{pi.kiosk.pid}/status").read_text())[1]) * 1024
