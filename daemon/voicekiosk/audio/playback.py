@@ -193,7 +193,7 @@ class Playback(DeviceOwner):
                 self._turn(card, self._speech)
                 short = self._reply is None or not self._speech.has_more(self._reply)
                 # First say that a ring is wanted, then look: `play` does it the other way round. A card that
-                # plays needs none: half of its queue later it is looked after, with what has come by then.
+                # plays needs none: it is looked after before its queue is empty, with what has come by then.
                 self._hungry = short and not (card.running and self._is_saying)
                 if self._queue.is_waiting:
                     continue
