@@ -43,7 +43,7 @@ class Patience:
         return silent_s > (self.run_s if booted else self.boot_s)
 
 
-PATIENCE = Patience(boot_s=150.0, run_s=30.0)
+PATIENCE = Patience(boot_s=150.0, run_s=20.0)
 STOCK_PATIENCE = Patience(boot_s=900.0, run_s=300.0)
 MOST_LOST = 6
 MOST_GUESTS = 2

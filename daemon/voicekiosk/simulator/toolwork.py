@@ -186,7 +186,7 @@ class ToolWork:
         if call.http:
             self._channel.violate(33, f"a tool.result for {who}, which is an HTTP tool of the server's")
         elif call.state is State.VOID:
-            # What was on its way when the visitor spoke up, or went before the client could know, is no fault.
+            # What went before the client could know of the interruption is no fault of its own.
             if call.void_mark is not None and self._channel.reached(call.void_mark):
                 self._channel.violate(31, f"a result of {who}, whose reply was interrupted")
         elif call.state is State.EXPIRED:
