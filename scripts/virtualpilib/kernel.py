@@ -10,7 +10,7 @@ from virtualpilib.host import UnsuitableError, VirtualPiError, cache, cached, fi
 
 PREBUILT = "VOICEKIOSK_UML_DIR"
 FRAGMENT = Path(__file__).with_name("uml.config")
-XSTATE = Path(__file__).with_name("xstate.c")
+PRELOAD = Path(__file__).with_name("preload.c")
 SOURCE = Path("/usr/src/linux-source-6.1.tar.xz")
 PACKED = ("linux.uml.xz", "modules.tar.xz")
 
@@ -45,14 +45,14 @@ def kernel(*, at_hand: bool = False) -> Kernel:
 
 
 def _preload() -> Path:
-    """Return what makes the kernel run on processors that are newer than it."""
+    """Return what mends the kernel where it calls the C library."""
 
     def make(into: Path) -> None:
         need({"gcc": "gcc", "/usr/include/stdlib.h": "libc6-dev"})
-        options = ["-O2", "-shared", "-fPIC", "-o", into / "xstate.so"]
-        run(["gcc", *options, XSTATE, "-ldl"], what="building what is preloaded into the kernel")
+        options = ["-O2", "-shared", "-fPIC", "-o", into / "preload.so"]
+        run(["gcc", *options, PRELOAD, "-ldl"], what="building what is preloaded into the kernel")
 
-    return cached("xstate", fingerprint(XSTATE), make) / "xstate.so"
+    return cached("preload", fingerprint(PRELOAD), make) / "preload.so"
 
 
 def parse_sums(text: str) -> dict[str, str]:

@@ -32,7 +32,7 @@ def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(kernel, "need", lambda _tools: None)
     monkeypatch.setattr(kernel, "_built", lambda *, at_hand: folder)
-    monkeypatch.setattr(kernel, "_preload", lambda: tmp_path / "xstate.so")
+    monkeypatch.setattr(kernel, "_preload", lambda: tmp_path / "preload.so")
     return folder
 
 
