@@ -47,6 +47,9 @@ def decide(s: State, event: LinkEvent, now_s: float, rules: Rules, emit: Emit) -
             return _dropped(s, retry_in_s, now_s, rules, emit)
         case agent.Refused(cause=cause):
             return _refused(s, cause, emit)
+        case agent.Ended() if s.link is Link.CONNECTING:
+            # That was the one before, which was given up; whoever has pressed since wants another.
+            return s
         case agent.Ended():
             # The service ended it by itself, at its limit of three hours: a turn goes on in a new one.
             return replace(

@@ -530,6 +530,22 @@ def test_a_press_while_offline_says_no_network_and_tries_at_once():
     assert scene.name is Name.IDLE
 
 
+def test_a_press_while_the_link_that_was_given_up_is_still_ending_gets_the_next_one():
+    scene = idle()
+    scene.press()
+    scene.wait(10)
+    scene.release()
+    scene.press()
+    scene.release()
+    scene.tell(agent.Ended(None))
+    scene.tell(READY)
+    assert scene.name is Name.IDLE
+    scene.press()
+    assert scene.name is Name.LISTENING
+    scene.wait(12)
+    assert scene.name is Name.LISTENING, "the link is known to be there"
+
+
 def test_offline_is_left_by_itself_after_a_while_or_when_a_route_appears():
     for leave in (lambda s: s.wait(61), lambda s: s.tell(kiosk.RouteAppeared())):
         scene = idle()
