@@ -12,6 +12,7 @@ from pirig import sound
 from pirig.kiosk import Kiosk
 from pirig.pi import Pi
 from pirig.steering import RECORD, ServiceHand
+from pirig.wait import TooBusyError
 
 SHARE = Path("/mnt/share")
 RESULTS = SHARE / "results.jsonl"
@@ -70,9 +71,13 @@ def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Put the kiosk's journal beside each failure."""
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Put the kiosk's journal beside each failure, and tell the rig's own from those of the kiosk."""
     report = yield
+    if call.excinfo is not None and isinstance(call.excinfo.value, TooBusyError):
+        _unjudged.add(report.nodeid)
     kiosk = getattr(item, "funcargs", {}).get("kiosk")
     if report.failed and kiosk is not None:
         report.sections.append(("journal of the kiosk", kiosk.journal()[-5000:]))
@@ -104,7 +109,8 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
             for title, text in report.sections
         ]
         why = "\n".join([report.longreprtext[-4000:], *sections])
-        tell(kind="test", name=name, outcome="failed", seconds=round(seconds, 2), why=why)
+        outcome = "unjudged" if report.nodeid in _unjudged else "failed"
+        tell(kind="test", name=name, outcome=outcome, seconds=round(seconds, 2), why=why)
     elif report.skipped:
         tell(kind="test", name=name, outcome="skipped", seconds=0.0, why=report.longreprtext[-500:])
     elif report.when == "teardown":
@@ -113,6 +119,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 _seconds: dict[str, float] = {}
 _failed: set[str] = set()
+_unjudged: set[str] = set()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

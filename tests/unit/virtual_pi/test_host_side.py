@@ -95,6 +95,13 @@ def test_results_count_and_say_what_was_lost() -> None:
     assert data["guests_lost_in"] == ["c"]
 
 
+def test_what_the_machine_was_too_busy_for_is_neither_passed_nor_failed() -> None:
+    results = tier.Results()
+    results.take(_told("a", "unjudged"))
+    assert results.last_line(1.0) == "0 passed, 0 failed, 1 unjudged as the machine was too busy in 1 s"
+    assert results.data(complete=True)["unjudged"] == 1
+
+
 def test_a_test_that_loses_two_guests_has_failed_and_the_rest_goes_on() -> None:
     results = tier.Results()
     assert results.lose("a")

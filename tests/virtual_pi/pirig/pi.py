@@ -16,7 +16,7 @@ from pirig.network import Network
 from pirig.pins import MUTE, Eye, Finger
 from pirig.sound import Ear, Mouth
 from pirig.steering import ServiceHand
-from pirig.wait import until
+from pirig.wait import TooBusyError, until
 from voicekiosk.audio.resample import Resampler
 
 SERVER_HZ = 24000
@@ -129,7 +129,8 @@ class Pi:
 
         What the microphone heard around the clip helps to find it and is not asked for.
         """
-        assert self.mouth.stammers == 0, "the mouth stammered: the machine is too busy to judge"
+        if self.mouth.stammers:
+            raise TooBusyError("the mouth stammered: the machine is too busy to judge")
         parts = self.service.received()
         if connections is not None:
             assert len(parts) == connections
