@@ -64,8 +64,8 @@ class CardQueue:
         # Silence is written only below this, so that audio which comes a little late is not late at all.
         self.low_frames = min(self.full_frames // 2, round(LOW_S * self.rate_hz))
         # It is filled up when it has run down to this: not with each period, as waking up is what playing
-        # costs, and not much later, as a busy machine wakes us late.
-        self.refill_frames = min(2 * self.full_frames // 5, self._early_frames)
+        # costs, and not later than a busy machine allows.
+        self.refill_frames = min(max(2 * self.full_frames // 5, self.low_frames), self._early_frames)
         # Whether the card is playing (silence, perhaps), and how far it was at the last look.
         self.running = False
         self.written_frames = 0

@@ -211,7 +211,7 @@ def test_the_queue_in_the_card_is_as_long_as_configured() -> None:
         )
     stage.run()
     assert max(queued) <= 0.030
-    assert min(queued) >= 0.011
+    assert min(queued) >= 0.013
 
 
 def test_a_reply_waits_for_its_cushion() -> None:
