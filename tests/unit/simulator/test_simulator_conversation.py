@@ -80,12 +80,16 @@ def test_a_click_is_no_turn():
     assert session.types() == ["session.updated", "session.ready"]
 
 
-def test_a_barge_in_during_a_tool_call_voids_it_and_its_reply_has_no_text():
+def _barged_in_on_a_tool(*, reads: bool = True) -> tuple[VirtualSession, str]:
+    """Have a tool called and its reply interrupted; return the call, of whose end the client may not have read."""
+
     def agent(heard):
         return Answer(calls=(Call("look"),)) if heard.turn == 1 else "yes"
 
     session = VirtualSession(QUICK | {"tools.call_ms": 500, "tools.done_ms": 20000}, agent=agent)
     session.ready(tools=[{"type": "function", "name": "look"}])
+    if not reads:
+        session.wire.pong = None
     session.speak(tone(1.0))
     session.silence(0.6)
     session.run(1.0)
@@ -94,30 +98,24 @@ def test_a_barge_in_during_a_tool_call_voids_it_and_its_reply_has_no_text():
     session.silence(1.0)
     session.run(10.0)
     assert session.all("reply.done")[0]["status"] == "interrupted"
+    return session, call["call_id"]
+
+
+def test_a_barge_in_during_a_tool_call_voids_it_and_its_reply_has_no_text():
+    session, call_id = _barged_in_on_a_tool()
     assert [text["text"] for text in session.all("transcript.agent")] == ["yes"]
-    session.send("tool.result", call_id=call["call_id"], result="1")
+    session.send("tool.result", call_id=call_id, result="1")
     session.run(5.0)
     assert session.rules() == [31]
     assert len(session.all("reply.started")) == 2
 
 
 def test_a_result_that_went_before_the_client_could_know_of_the_interruption_breaks_no_rule():
-    def agent(heard):
-        return Answer(calls=(Call("look"),)) if heard.turn == 1 else "yes"
-
-    session = VirtualSession(QUICK | {"tools.call_ms": 500, "tools.done_ms": 20000}, agent=agent)
-    session.ready(tools=[{"type": "function", "name": "look", "execution_mode": "hold"}])
-    session.wire.pong = None
-    session.speak(tone(1.0))
-    session.silence(0.6)
-    session.run(1.0)
-    (call,) = session.all("tool.call")
-    session.speak(tone(3.0, 600.0))
-    session.silence(1.0)
-    session.run(10.0)
-    assert session.all("reply.done")[0]["status"] == "interrupted"
-    session.send("tool.result", call_id=call["call_id"], result="1")
+    session, call_id = _barged_in_on_a_tool(reads=False)
+    session.send("tool.result", call_id=call_id, result="1")
+    session.run(5.0)
     assert session.rules() == []
+    assert len(session.all("reply.started")) == 2
 
 
 def test_the_cut_text_has_as_many_words_as_were_sounded():
