@@ -17,8 +17,6 @@ from demolib.sound import RATE_HZ, Mouth
 from demolib.timeline import Timeline
 
 PREROLL_MS = 300
-QUEUE_MS = 50
-"""PulseAudio takes 20 ms of what a card of silicon would hold for itself; the default is the same."""
 BREATH_S = 0.1
 """Between finger and voice: nobody is quicker, and a closed microphone takes a part of it to open."""
 QUESTION = "Good morning. When does the museum open on Sunday, and how much is a ticket for two?"
@@ -110,7 +108,7 @@ def _kiosk(stage: Stage, name: str, *, warm: bool) -> Kiosk:
     settings: dict[str, dict[str, Any]] = {
         "agent": {"url": stage.url},
         "audio.capture": {"device": stage.capture_device, "warm": warm, "preroll_ms": PREROLL_MS},
-        "audio.playback": {"device": stage.playback_device, "volume": 100, "queue_ms": QUEUE_MS},
+        "audio.playback": {"device": stage.playback_device, "volume": 100},
         "panel": {"driver": "gpio", "mode": "hold"},
         "panel.lamp": {"kind": "led"},
     }
