@@ -13,7 +13,7 @@ SAMPLES_PER_S = 24_000
 KEPT_S = 0.04
 LEAST_REST_S = 0.015
 # What else the service says, such as the reply's words, comes so much later at most.
-MOST_REST_S = 0.1
+MOST_REST_S = 0.12
 
 
 class Lead:

@@ -26,9 +26,9 @@ from voicekiosk.agent.window import Window
 
 LARGEST_MESSAGE_BYTES = 16 * 1024 * 1024
 PING_INTERVAL_S = 0.5
-# While speech goes up each frame of 80 ms takes a ping along, which is no wake-up of its own; this is for a
+# While speech goes up each frame of 100 ms takes a ping along, which is no wake-up of its own; this is for a
 # frame that is late.
-PING_INTERVAL_SPEAKING_S = 0.12
+PING_INTERVAL_SPEAKING_S = 0.14
 CLOSE_TIMEOUT_S = 1.0
 # Half a second of audio in base64 in JSON.
 FULL_BUFFER_BYTES = 32 * 1024

@@ -6,7 +6,7 @@ more stops being fed after a quarter of a second. Pure: time comes in as a numbe
 """
 
 RATE_HZ = 24_000
-FRAME_S = 0.08
+FRAME_S = 0.1
 MOST_S = 2.0
 """Also over the slowest link: in a longer queue pings would drown, and the link would pass for dead."""
 NEWEST_COUNTS = 0.25

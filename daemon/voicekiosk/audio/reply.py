@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from voicekiosk.audio.resample import Resampler
 
 RATE_HZ = 24000
-# Resampled at a time, if there is as much: most of what it costs is the calls. 0.2 ms of work, so a flush
+# Resampled at a time, if there is as much: most of what it costs is the calls. 0.25 ms of work, so a flush
 # does not wait for it.
-_CHUNK_SAMPLES = 1920
+_CHUNK_SAMPLES = 2400
 # A reply that comes too slowly for its cushion is begun all the same after this long.
 GATHER_AT_MOST_S = 0.5
 

@@ -36,7 +36,7 @@ _GROUP_OUT = 32
 _LARGEST_GROUP_OUT = 320
 
 # Longer blocks are done in pieces, so that the work memory is fixed.
-_PIECE_S = 0.08
+_PIECE_S = 0.1
 
 
 class Resampler:

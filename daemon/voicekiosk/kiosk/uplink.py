@@ -14,7 +14,7 @@ from voicekiosk.audio.resample import Resampler
 from voicekiosk.audio.ring import Reader, Ring
 from voicekiosk.kiosk.utterance import RATE_HZ, SAMPLE_BYTES, Pacer, Utterance
 
-FRAME_SAMPLES = RATE_HZ * 80 // 1000
+FRAME_SAMPLES = RATE_HZ * 100 // 1000
 FIRST_FRAME_SAMPLES = RATE_HZ * 10 // 1000
 """What the first frame has at least: one period of 20 ms, less what the filter holds back of it."""
 PERIOD_S = 0.02

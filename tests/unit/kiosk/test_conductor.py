@@ -240,7 +240,7 @@ def test_a_warm_microphone_reaches_back_before_the_press(kiosk_):
     one.hear(1.0)
     one.press()
     one.agent.say(READY)
-    one.hear(0.5)
+    one.hear(0.6)
     assert one.conductor.uplink.utterance.taken > 0.75 * 24000
     assert len(one.agent.sent) // 2 > 0.6 * 24000, "what is late goes out at the pace of speech"
 

@@ -111,14 +111,14 @@ def test_what_is_sent_is_what_was_heard_from_the_press_to_the_release(rate_hz):
     assert not np.any(sent[len(expected) + RATE_HZ // 20 :]), "silence follows"
 
 
-def test_the_first_frame_leaves_with_the_first_period_and_later_ones_carry_80_ms():
+def test_the_first_frame_leaves_with_the_first_period_and_later_ones_carry_100_ms():
     rig = Rig()
     rig.up.connected()
     rig.up.begin(rig.mic, 0)
     rig.run(0.02)
     assert len(rig.wire.frames) == 1
     rig.run(0.4)
-    assert {len(pcm) for _, pcm in rig.wire.frames[1:]} == {2 * 1920}
+    assert {len(pcm) for _, pcm in rig.wire.frames[1:]} == {2 * 2400}
 
 
 def test_the_loop_is_woken_once_a_frame_and_never_while_idle():
@@ -128,7 +128,7 @@ def test_the_loop_is_woken_once_a_frame_and_never_while_idle():
     rig.up.connected()
     rig.up.begin(rig.mic, rig.mic.ring.written)
     rig.run(2.0)
-    assert rig.mic.woken <= 2.0 / 0.08 + 2
+    assert rig.mic.woken <= 2.0 / 0.1 + 2
 
 
 def test_what_was_said_before_the_link_was_there_goes_out_whole_and_paced():
@@ -397,7 +397,7 @@ def test_a_watcher_is_told_what_goes_by_and_what_is_proven():
     rig.run(0.5)
     rig.up.prove(2 * RATE_HZ, rig.wire.now_s)
     assert watcher.captured_frames == 48000
-    assert len(watcher.sent_at_s) >= 12
+    assert len(watcher.sent_at_s) >= 10
     assert watcher.proofs == [False, True]
 
 
@@ -421,5 +421,5 @@ def test_a_question_that_began_late_costs_one_wake_up_a_frame_all_the_same(late_
     rig.run(1.0)
     frames, pumped = len(rig.wire.frames), rig.pumped
     rig.run(8.0)
-    assert len(rig.wire.frames) - frames >= 98
-    assert rig.pumped - pumped <= 110
+    assert len(rig.wire.frames) - frames >= 78
+    assert rig.pumped - pumped <= 90
