@@ -3,6 +3,7 @@
 Nothing of a kernel is tried here, and nothing is timed: install, import of every dependency, unit tests.
 """
 
+import os
 import platform
 import re
 import shutil
@@ -88,7 +89,7 @@ def arm64(arguments: list[str]) -> int:
         wanted = "sed 's/ *\\\\$//' /packages/wanted >/tmp/wanted"
         more = f"{wanted} && /opt/voicekiosk/current/bin/python -m pip install {pip} -r /tmp/wanted"
         _step(root, "what the tests need", more)
-        what = " ".join(arguments or ["tests/unit"])
+        what = " ".join(arguments or ["tests/unit", "-n", str(os.cpu_count() or 1)])
         tests = f"cd /project && /opt/voicekiosk/current/bin/python -m pytest -q -p no:cacheprovider {what}"
         return _show(root, "unit tests", tests)
 

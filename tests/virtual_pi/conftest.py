@@ -1,14 +1,19 @@
 """Fixtures of the virtual Pi's tests, and the report to the machine outside."""
 
+import atexit
 import json
 import os
 import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from pirig import sound
+from _pytest.runner import runtestprotocol
+from pirig import metronome, sound
 from pirig.kiosk import Kiosk
 from pirig.pi import Pi
 from pirig.steering import RECORD, ServiceHand
@@ -39,35 +44,58 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what takes very long, unless asked for; after a reboot, all but what was put off until then."""
-    if BOOT == 2:
-        later = LATER.read_text().splitlines()
-        chosen = [item for item in items if _name(item.nodeid) in later]
-    else:
-        everything = config.getoption("--long")
-        chosen = [item for item in items if everything or item.get_closest_marker("long") is None]
+    """Leave out what takes very long, unless asked for; what needs a reboot comes first."""
+    everything = config.getoption("--long")
+    chosen = [item for item in items if everything or item.get_closest_marker("long") is None]
     config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
-    items[:] = chosen
+    # The guest that takes one of those reboots at once, while the other one goes on.
+    items[:] = sorted(chosen, key=lambda item: item.get_closest_marker("after_reboot") is None)
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
-    """Take the next test that no guest has taken yet; True leaves one out."""
-    if BOOT == 2:
-        return None
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
+    """Take the next test that no guest has taken yet, and run it."""
     name = _name(item.nodeid)
-    try:
-        (QUEUE / quote(name, safe="")).mkdir()
-    except FileExistsError:
-        return True
-    if item.get_closest_marker("after_reboot") is None:
-        # pytest kept what the next one in order needs, which is not this one if another guest has taken that.
-        item.session._setupstate.teardown_exact(item)
-        return None
-    with LATER.open("a") as file:
-        file.write(f"{name}\n")
-    SECOND_BOOT.touch()
+    after_reboot = item.get_closest_marker("after_reboot") is not None
+    if not (after_reboot and name in _put_off()):
+        try:
+            (QUEUE / quote(name, safe="")).mkdir()
+        except FileExistsError:
+            return True
+        if after_reboot:
+            with LATER.open("a") as file:
+                file.write(f"{name}\n")
+            SECOND_BOOT.touch()
+            item.session.shouldstop = "rebooting"
+            return True
+    # pytest kept what the next one in order needs, which is not this one if another guest has taken that.
+    item.session._setupstate.teardown_exact(item)
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    reports = _run(item, nextitem)
+    if (why := _unjudged.pop(item.nodeid, None)) is not None:
+        failures = "\n".join(report.longreprtext[-2000:] for report in reports if report.failed)
+        tell(kind="void", name=name, why=why, failure=failures)
+        item._initrequest()
+        reports = _run(item, nextitem)
+    for report in reports:
+        item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     return True
+
+
+def _put_off() -> list[str]:
+    """Return what this guest has put off until it has been booted again, and now is to run."""
+    return LATER.read_text().splitlines() if BOOT == 2 and LATER.exists() else []
+
+
+def _run(item: pytest.Item, nextitem: pytest.Item | None) -> list[pytest.TestReport]:
+    """Run a test once; note why, if it failed in a guest that did not let it be judged."""
+    began_s = time.monotonic()
+    reports = runtestprotocol(item, log=False, nextitem=nextitem)
+    gap_s = metronome.longest_s(began_s, time.monotonic())
+    if gap_s and any(report.failed for report in reports):
+        _unjudged.setdefault(item.nodeid, f"this guest stood still for {gap_s:.2f} s meanwhile")
+    return reports
 
 
 @pytest.hookimpl(wrapper=True)
@@ -77,7 +105,7 @@ def pytest_runtest_makereport(
     """Put the kiosk's journal beside each failure, and tell the rig's own from those of the kiosk."""
     report = yield
     if call.excinfo is not None and isinstance(call.excinfo.value, TooBusyError):
-        _unjudged.add(report.nodeid)
+        _unjudged[report.nodeid] = str(call.excinfo.value)
     kiosk = getattr(item, "funcargs", {}).get("kiosk")
     if report.failed and kiosk is not None:
         report.sections.append(("journal of the kiosk", kiosk.journal()[-5000:]))
@@ -108,8 +136,9 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
             f"--- {title}\n{text if title.startswith('journal') else text[-1000:]}"
             for title, text in report.sections
         ]
-        why = "\n".join([report.longreprtext[-4000:], *sections])
-        outcome = "unjudged" if report.nodeid in _unjudged else "failed"
+        unjudged = _unjudged.get(report.nodeid)
+        why = "\n".join([*([unjudged] if unjudged else []), report.longreprtext[-4000:], *sections])
+        outcome = "unjudged" if unjudged else "failed"
         tell(kind="test", name=name, outcome=outcome, seconds=round(seconds, 2), why=why)
     elif report.skipped:
         tell(kind="test", name=name, outcome="skipped", seconds=0.0, why=report.longreprtext[-500:])
@@ -119,7 +148,14 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 _seconds: dict[str, float] = {}
 _failed: set[str] = set()
-_unjudged: set[str] = set()
+_unjudged: dict[str, str] = {}
+"""Why, by test."""
+
+
+def pytest_sessionstart() -> None:
+    """Have it noticed when this guest stands still."""
+    ticking = subprocess.Popen([sys.executable, metronome.__file__, str(metronome.GAPS)])
+    atexit.register(ticking.kill)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -142,7 +178,7 @@ def service() -> Iterator[ServiceHand]:
 def kiosk() -> Kiosk:
     """The installed kiosk; it runs after the installation."""
     kiosk = Kiosk()
-    if BOOT == 1:
+    if not _put_off():
         kiosk.stop()
     return kiosk
 

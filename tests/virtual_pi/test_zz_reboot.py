@@ -1,4 +1,4 @@
-"""After a reboot of the whole machine. Last: nothing else runs in the second life of the guest."""
+"""After a reboot of the whole machine: the guest that takes this reboots at once, and goes on with the others then."""
 
 import pytest
 from pirig.kiosk import UNIT, systemctl
