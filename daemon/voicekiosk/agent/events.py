@@ -3,9 +3,10 @@
 Positions are counted in samples of 24 kHz mono 16-bit PCM. No event ever holds a key or a token.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+from msgspec import Struct
 
 
 class Cause(StrEnum):
@@ -41,16 +42,14 @@ class Cause(StrEnum):
     """The session reached the end of its life."""
 
 
-@dataclass(frozen=True, slots=True)
-class Connecting:
+class Connecting(Struct, frozen=True):
     """A connection attempt starts; `attempt` counts from 1 since the last session was ready."""
 
     attempt: int
     resuming: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(Struct, frozen=True):
     """Audio may flow. The count of samples sent starts at 0 with every `Ready`.
 
     `resumed`: the service still knows the conversation. `continued`: it is a fresh session in the
@@ -62,41 +61,35 @@ class Ready:
     continued: bool
 
 
-@dataclass(frozen=True, slots=True)
-class SpeechStarted:
+class SpeechStarted(Struct, frozen=True):
     """The service hears the visitor; what is playing has to be flushed (protocol 6.4)."""
 
 
-@dataclass(frozen=True, slots=True)
-class SpeechStopped:
+class SpeechStopped(Struct, frozen=True):
     """The service closed the visitor's turn; may come twice, or without a start."""
 
 
-@dataclass(frozen=True, slots=True)
-class UserText:
+class UserText(Struct, frozen=True):
     """The whole of what the visitor has said in this utterance so far; replaces the text before."""
 
     text: str
     final: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyStarted:
+class ReplyStarted(Struct, frozen=True):
     """A reply begins; it may stay without audio and may never be done."""
 
     reply_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyAudio:
+class ReplyAudio(Struct, frozen=True):
     """A piece of a reply, to be queued for the loudspeaker."""
 
     reply_id: str
     pcm: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class AgentText:
+class AgentText(Struct, frozen=True):
     """The whole text of a reply so far; it runs ahead of the audio and may hold words never spoken."""
 
     reply_id: str
@@ -105,8 +98,7 @@ class AgentText:
     interrupted: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyDone:
+class ReplyDone(Struct, frozen=True):
     """The service has sent all of a reply; the loudspeaker is still busy with it.
 
     `interrupted`: flush what is playing.
@@ -116,8 +108,7 @@ class ReplyDone:
     interrupted: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCalled:
+class ToolCalled(Struct, frozen=True):
     """The agent wants a tool to run; exactly one answer is owed unless its reply is interrupted.
 
     `epoch` goes back with the answer. `ours` is False for a tool that the service runs by itself: that
@@ -131,22 +122,19 @@ class ToolCalled:
     ours: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class ToolsVoid:
+class ToolsVoid(Struct, frozen=True):
     """The reply that made these calls was interrupted: nobody wants their results any more."""
 
     call_ids: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Proven:
+class Proven(Struct, frozen=True):
     """So many samples of this connection's audio have certainly arrived (a pong came back)."""
 
     samples: int
 
 
-@dataclass(frozen=True, slots=True)
-class Dropped:
+class Dropped(Struct, frozen=True):
     """The session or the attempt is lost and the next attempt starts in `retry_in_s` by itself."""
 
     cause: Cause
@@ -154,8 +142,7 @@ class Dropped:
     retry_in_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Struct, frozen=True):
     """The service will not have us as we are; nothing is tried again until somebody asks.
 
     With `Cause.KEY` asking helps only once the credential or the configuration has changed.
@@ -166,15 +153,13 @@ class Refused:
     cause: Cause
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """The session that we wished to end is over; `duration_s` is the service's count, if it came."""
 
     duration_s: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
+class Trouble(Struct, frozen=True):
     """The service reported an error that the conversation survives."""
 
     code: str

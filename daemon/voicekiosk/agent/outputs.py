@@ -1,33 +1,29 @@
 """What a session gives back: messages to send, sockets to close, and things that happened."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from voicekiosk.agent.events import AgentEvent
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(Struct, frozen=True):
     """Put this text frame on the socket."""
 
     frame: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Close:
+class Close(Struct, frozen=True):
     """Close the socket; nothing more is expected from it. `suspect`: without waiting for the other side."""
 
     suspect: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(Struct, frozen=True):
     """A line for the journal."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(Struct, frozen=True):
     """How the next socket is to be opened; `token` replaces the key when the service gave one."""
 
     resuming: bool

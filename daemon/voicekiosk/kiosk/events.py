@@ -5,8 +5,9 @@ Events of the button, the service and the devices come straight from their rooms
 values: the conductor carries them out.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class Fault(StrEnum):
@@ -53,8 +54,7 @@ class Sound(StrEnum):
     BUDGET = "budget"
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(Struct, frozen=True):
     """A call of a tool, as far as decisions depend on it."""
 
     call_id: str
@@ -69,115 +69,97 @@ class Work:
 # --- events ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(Struct, frozen=True):
     """The daemon is ready: a press will be answered."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stopping:
+class Stopping(Struct, frozen=True):
     """The daemon has been asked to stop."""
 
 
-@dataclass(frozen=True, slots=True)
-class MuteSwitched:
+class MuteSwitched(Struct, frozen=True):
     """Somebody asked for the microphone to be muted (True), unmuted (False) or toggled (None)."""
 
     on: bool | None
 
 
-@dataclass(frozen=True, slots=True)
-class HangUp:
+class HangUp(Struct, frozen=True):
     """Somebody asked for the conversation to end."""
 
 
-@dataclass(frozen=True, slots=True)
-class SayRequested:
+class SayRequested(Struct, frozen=True):
     """The operator wants the agent to say something."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class UtteranceSent:
+class UtteranceSent(Struct, frozen=True):
     """Everything the visitor said has gone to the service, and the closing silence has begun."""
 
     loud: bool
     """Whether anything in it was loud enough to be speech."""
 
 
-@dataclass(frozen=True, slots=True)
-class AudioArrived:
+class AudioArrived(Struct, frozen=True):
     """The first audio of a reply has arrived."""
 
     reply_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Fixed:
+class Fixed(Struct, frozen=True):
     """The cause of a fault may be gone (a new key, a new configuration): try again."""
 
     fault: Fault
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Struct, frozen=True):
     """A part that is no device and no link has failed."""
 
     fault: Fault
 
 
-@dataclass(frozen=True, slots=True)
-class Reconfigured:
+class Reconfigured(Struct, frozen=True):
     """The rules are others from now on."""
 
 
-@dataclass(frozen=True, slots=True)
-class LookForDevices:
+class LookForDevices(Struct, frozen=True):
     """Nobody knows yet whether these devices, which are closed now, can be opened."""
 
     faults: frozenset[Fault] = frozenset({Fault.MICROPHONE, Fault.LOUDSPEAKER})
     """Each by the fault that it would be."""
 
 
-@dataclass(frozen=True, slots=True)
-class TryOut:
+class TryOut(Struct, frozen=True):
     """Somebody has to know whether session and devices can be had."""
 
 
-@dataclass(frozen=True, slots=True)
-class Restored:
+class Restored(Struct, frozen=True):
     """There is a conversation, left by a daemon that was killed in the middle of it."""
 
     due: Due
 
 
-@dataclass(frozen=True, slots=True)
-class ToolWanted:
+class ToolWanted(Struct, frozen=True):
     """The agent has called a tool, and nothing is wrong with the call."""
 
     work: Work
 
 
-@dataclass(frozen=True, slots=True)
-class ToolFinished:
+class ToolFinished(Struct, frozen=True):
     """A tool that was running has ended, well or not, and the agent has been told."""
 
     call_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class EndRequested:
+class EndRequested(Struct, frozen=True):
     """A tool wants the conversation to end after the next answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class RouteAppeared:
+class RouteAppeared(Struct, frozen=True):
     """The kernel reports a way to the network."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
+class Tick(Struct, frozen=True):
     """A deadline may have passed. The facts are what a stalled answer is told by."""
 
     queued_samples: int = 0
@@ -189,8 +171,7 @@ class Tick:
 # --- effects -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class BeginUtterance:
+class BeginUtterance(Struct, frozen=True):
     """Take the microphone from `from_s` on, or from a pre-roll before it, to the service."""
 
     from_s: float
@@ -198,62 +179,51 @@ class BeginUtterance:
     """The kiosk itself was heard or is going to be: no pre-roll, it would hold its own voice."""
 
 
-@dataclass(frozen=True, slots=True)
-class EndUtterance:
+class EndUtterance(Struct, frozen=True):
     """What was captured up to `until_s` belongs to the question; silence follows until the turn closes."""
 
     until_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class CancelUtterance:
+class CancelUtterance(Struct, frozen=True):
     """Send nothing more of what was captured."""
 
 
-@dataclass(frozen=True, slots=True)
-class TurnOpened:
+class TurnOpened(Struct, frozen=True):
     """The service hears speech again: the silence after the question must go on."""
 
 
-@dataclass(frozen=True, slots=True)
-class TurnClosed:
+class TurnClosed(Struct, frozen=True):
     """The service has closed the turn: the silence after the question may stop."""
 
 
-@dataclass(frozen=True, slots=True)
-class Resend:
+class Resend(Struct, frozen=True):
     """The link is new: send again what may not have arrived, or (`whole`) the utterance from its start."""
 
     whole: bool
 
 
-@dataclass(frozen=True, slots=True)
-class FlushSpeaker:
+class FlushSpeaker(Struct, frozen=True):
     """Silence the loudspeaker at once and ignore what else comes of that reply."""
 
 
-@dataclass(frozen=True, slots=True)
-class FinishReply:
+class FinishReply(Struct, frozen=True):
     """The reply is complete: say when its last sample has left the loudspeaker."""
 
 
-@dataclass(frozen=True, slots=True)
-class HoldReply:
+class HoldReply(Struct, frozen=True):
     """Keep the audio of the reply that begins now: somebody is still speaking."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlayHeldReply:
+class PlayHeldReply(Struct, frozen=True):
     """Play what was kept, from its start."""
 
 
-@dataclass(frozen=True, slots=True)
-class DropHeldReply:
+class DropHeldReply(Struct, frozen=True):
     """Throw away what was kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class CreateReply:
+class CreateReply(Struct, frozen=True):
     """Ask the service for a reply without new speech (protocol §2.6)."""
 
     instructions: str | None = None
@@ -261,37 +231,31 @@ class CreateReply:
     """It is the rest of the last one: tell how far that was heard."""
 
 
-@dataclass(frozen=True, slots=True)
-class RenewSession:
+class RenewSession(Struct, frozen=True):
     """Replace a session that does not hear by a fresh one that continues it (protocol §8.3)."""
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectNow:
+class ConnectNow(Struct, frozen=True):
     """Try the link at once, whatever back-off is running."""
 
 
-@dataclass(frozen=True, slots=True)
-class KeepConversation:
+class KeepConversation(Struct, frozen=True):
     """The session is given up, but not yet what was said: who presses within `for_s` goes on with it."""
 
     for_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class RetryDevices:
+class RetryDevices(Struct, frozen=True):
     """Open a lost microphone or loudspeaker now, whatever back-off is running."""
 
 
-@dataclass(frozen=True, slots=True)
-class SetPatience:
+class SetPatience(Struct, frozen=True):
     """Have the service wait longer for the end of what the visitor says, or as configured again."""
 
     on: bool
 
 
-@dataclass(frozen=True, slots=True)
-class PlaySound:
+class PlaySound(Struct, frozen=True):
     """Let the visitor hear a sign."""
 
     sound: Sound
@@ -299,23 +263,20 @@ class PlaySound:
     """Only the earcon: somebody is about to speak."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunTool:
+class RunTool(Struct, frozen=True):
     """Run the tool of this call; `ToolFinished` follows."""
 
     call_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class RefuseTool:
+class RefuseTool(Struct, frozen=True):
     """Tell the agent why the tool of this call does not run."""
 
     call_id: str
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class CancelTools:
+class CancelTools(Struct, frozen=True):
     """Stop the tools of these calls: nobody waits for them any more."""
 
     call_ids: tuple[str, ...]

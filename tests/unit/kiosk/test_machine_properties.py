@@ -1,9 +1,8 @@
 """What holds whatever happens: invariants of the state machine over random sequences of events."""
 
-from dataclasses import replace
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from voicekiosk.agent import events as agent
 from voicekiosk.audio import events as audio
@@ -44,12 +43,12 @@ OTHERS = st.one_of(
     st.builds(kiosk.LookForDevices),
     st.builds(kiosk.Failed, st.sampled_from([Fault.PANEL, Fault.CONFIG])),
     st.builds(kiosk.RouteAppeared),
-    st.builds(audio.MicrophoneOpened, st.none()),
+    st.just(audio.MicrophoneOpened(None)),
     st.builds(audio.MicrophoneClosed),
     st.builds(audio.MicrophoneLost, st.just("gone"), st.just(1.0)),
     st.builds(audio.MicrophoneSilent, st.just(5.0)),
     st.builds(audio.MicrophoneHeard),
-    st.builds(audio.SpeakerOpened, st.none()),
+    st.just(audio.SpeakerOpened(None)),
     st.builds(audio.SpeakerLost, st.just("gone"), st.just(1.0)),
     st.builds(audio.SpeakerDrained, st.just(0.0), st.just(0)),
     st.builds(agent.ToolCalled, CALLS, st.just("door"), st.just({})),
@@ -255,7 +254,7 @@ def _each_call_once(script):
     """The agent room tells of a call once: give each wanted tool an id of its own."""
     names = iter(range(1000))
     return [
-        kiosk.ToolWanted(replace(item.work, call_id=f"c{next(names)}"))
+        kiosk.ToolWanted(structs.replace(item.work, call_id=f"c{next(names)}"))
         if isinstance(item, kiosk.ToolWanted)
         else item
         for item in script

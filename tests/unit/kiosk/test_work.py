@@ -1,5 +1,6 @@
 """Tools beside the turns of a conversation: working, confirming, owed an answer."""
 
+from copy import copy
 from dataclasses import replace
 
 import pytest
@@ -227,7 +228,7 @@ def test_a_tool_that_needs_consent_does_not_run_and_the_agent_asks_once():
     (asks,) = scene.tell(DONE)
     assert isinstance(asks, CreateReply)
     assert "tap the button" in asks.instructions
-    assert scene.tell(replace(DONE)) == []
+    assert scene.tell(copy(DONE)) == []
     assert scene.name is Name.THINKING
     scene.tell(*QUESTION)
     assert scene.name is Name.CONFIRMING
