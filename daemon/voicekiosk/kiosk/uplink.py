@@ -15,6 +15,8 @@ from voicekiosk.audio.ring import Reader, Ring
 from voicekiosk.kiosk.utterance import RATE_HZ, SAMPLE_BYTES, Pacer, Utterance
 
 FRAME_SAMPLES = RATE_HZ * 100 // 1000
+SHORT_FRAME_SAMPLES = RATE_HZ * 80 // 1000
+"""What goes at once where the pace has no room for a whole frame, which a card with a fast clock uses up."""
 FIRST_FRAME_SAMPLES = RATE_HZ * 10 // 1000
 """What the first frame has at least: one period of 20 ms, less what the filter holds back of it."""
 PERIOD_S = 0.02
@@ -179,10 +181,10 @@ class Uplink:
             self._wake_after(OFFLINE_WAKE_S)
         else:
             there_s = (self._least_samples - self.utterance.waiting) / RATE_HZ
-            pace_s = self._pacer.due_s(self._least_samples, now_s) - now_s
+            pace_s = self._pacer.due_s(min(self._least_samples, SHORT_FRAME_SAMPLES), now_s) - now_s
             # Who began late is a little behind the pace for good: not woken once when a frame is there, and
             # again when it may go. What is in the ring is up to a period old.
-            self._wake_after(max(there_s, pace_s + PERIOD_S if pace_s > 0 else 0.0))
+            self._wake_after(pace_s + PERIOD_S if pace_s > there_s else there_s)
             due_s = float("inf") if self._listening else self._send_silence(now_s)
         if self._listening and self._end_frame is not None:
             due_s = min(due_s, max(self._end_by_s, now_s))
@@ -268,10 +270,11 @@ class Uplink:
         while utterance.waiting:
             if self._listening and utterance.waiting < self._least_samples:
                 return None
-            due_s = self._pacer.due_s(min(FRAME_SAMPLES, utterance.waiting), now_s)
-            if due_s > now_s:
-                return due_s
-            frame = utterance.frame(FRAME_SAMPLES)
+            most = min(FRAME_SAMPLES, utterance.waiting)
+            room = self._pacer.room_samples(now_s)
+            if room < min(most, SHORT_FRAME_SAMPLES):
+                return self._pacer.due_s(most, now_s)
+            frame = utterance.frame(min(most, room))
             samples = len(frame) // SAMPLE_BYTES
             if not self._send(frame):
                 return now_s + RETRY_S

@@ -55,6 +55,11 @@ class Pacer:
         self._fill(now_s)
         return now_s + (samples - self._level) / RATE_HZ
 
+    def room_samples(self, now_s: float) -> int:
+        """Count what may go now."""
+        self._fill(now_s)
+        return int(self._level)
+
     def take(self, samples: int) -> None:
         """Note that `samples` have gone."""
         self._level -= samples

@@ -62,9 +62,10 @@ class Rig:
         self.due_s = float("inf")
         self.woken = self.pumped = 0
 
-    def run(self, seconds, *, hear=True):
+    def run(self, seconds, *, hear=True, fast_ppm=0):
         """Let time pass in periods of 20 ms; pump when the ring wakes us or a frame falls due."""
-        for _ in range(round(seconds / 0.02)):
+        started = self.mic.ring.written
+        for period in range(1, round(seconds / 0.02) + 1):
             end_s = self.wire.now_s + 0.02
             for _ in range(50):
                 if self.due_s > end_s or not self.up.busy:
@@ -73,7 +74,8 @@ class Rig:
                 self.pump()
             self.wire.now_s = end_s
             if hear:
-                self.mic.hear(self.mic.rate_hz // 50)
+                heard = round(period * (1 + fast_ppm / 1e6) * self.mic.rate_hz / 50)
+                self.mic.hear(started + heard - self.mic.ring.written)
             if self.mic.woken != self.woken:
                 self.woken = self.mic.woken
                 self.pump()
@@ -410,6 +412,19 @@ def test_what_the_ring_has_overwritten_is_sent_as_silence_and_counted():
     missed = rig.up.missed_frames
     assert missed >= rig.mic.rate_hz
     assert not np.any(np.frombuffer(rig.up.utterance.heard(0, RATE_HZ // 2), "<i2"))
+
+
+def test_a_microphone_whose_clock_is_3000_ppm_fast_adds_no_delay_to_a_question_of_22_s():
+    rig = Rig()
+    rig.up.connected()
+    rig.up.begin(rig.mic, 0)
+    waits = []
+    rig.up._send = lambda pcm: (
+        waits.append(rig.mic.ring.written // 2 - len(rig.wire.samples)) or rig.wire.send(pcm)
+    )
+    rig.run(22.0, fast_ppm=3000)
+    tenth = len(waits) // 10
+    assert abs(np.median(waits[-tenth:]) - np.median(waits[tenth : 2 * tenth])) < 0.01 * RATE_HZ
 
 
 @pytest.mark.parametrize("late_ms", [0, 100, 150, 180, 210, 500])
