@@ -59,8 +59,6 @@ class Results:
     def __init__(self) -> None:
         self.tests: list[dict[str, Any]] = []
         self.figures: dict[str, Any] = {}
-        self.void: list[dict[str, str]] = []
-        """What was begun once more, since its guest stood still, and why."""
         self.lost: list[str] = []
         """For each guest that was lost, the test that it was in, or that it was booting."""
 
@@ -72,9 +70,6 @@ class Results:
                 say(f"{_MARKS[told['outcome']]:8}{told['seconds']:6.1f} s  {told['name']}")
                 if told["outcome"] != "passed":
                     print(told["why"], flush=True)
-            case "void":
-                self.void.append(told)
-                say(f"{'void':8}{'':9}{told['name']}: {told['why']}; once more")
             case "figure":
                 self.figures[told["name"]] = told["value"]
             case "end":
@@ -109,8 +104,6 @@ class Results:
             parts.append(f"{skipped} skipped")
         if unjudged := self.count("unjudged"):
             parts.append(f"{unjudged} unjudged as the machine was too busy")
-        if self.void:
-            parts.append(f"{len(self.void)} begun once more as the machine stood still")
         if self.lost:
             parts.append(f"{len(self.lost)} guests lost and replaced")
         return f"{', '.join(parts)} in {seconds:.0f} s"
@@ -124,7 +117,6 @@ class Results:
             "skipped": self.count("skipped"),
             "unjudged": self.count("unjudged"),
             "complete": complete,
-            "void": self.void,
             "guests_lost_in": self.lost,
             "figures": self.figures,
             "tests": self.tests,

@@ -12,7 +12,6 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from _pytest.runner import runtestprotocol
 from pirig import metronome, sound
 from pirig.kiosk import Kiosk
 from pirig.pi import Pi
@@ -53,8 +52,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
-    """Take the next test that no guest has taken yet, and run it."""
+def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
+    """Take the next test that no guest has taken yet; True leaves one out."""
     name = _name(item.nodeid)
     after_reboot = item.get_closest_marker("after_reboot") is not None
     if not (after_reboot and name in _put_off()):
@@ -70,32 +69,13 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
             return True
     # pytest kept what the next one in order needs, which is not this one if another guest has taken that.
     item.session._setupstate.teardown_exact(item)
-    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    reports = _run(item, nextitem)
-    if (why := _unjudged.pop(item.nodeid, None)) is not None:
-        failures = "\n".join(report.longreprtext[-2000:] for report in reports if report.failed)
-        tell(kind="void", name=name, why=why, failure=failures)
-        item._initrequest()
-        reports = _run(item, nextitem)
-    for report in reports:
-        item.ihook.pytest_runtest_logreport(report=report)
-    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
-    return True
+    _began_s[item.nodeid] = time.monotonic()
+    return None
 
 
 def _put_off() -> list[str]:
     """Return what this guest has put off until it has been booted again, and now is to run."""
     return LATER.read_text().splitlines() if BOOT == 2 and LATER.exists() else []
-
-
-def _run(item: pytest.Item, nextitem: pytest.Item | None) -> list[pytest.TestReport]:
-    """Run a test once; note why, if it failed in a guest that did not let it be judged."""
-    began_s = time.monotonic()
-    reports = runtestprotocol(item, log=False, nextitem=nextitem)
-    gap_s = metronome.longest_s(began_s, time.monotonic())
-    if gap_s and any(report.failed for report in reports):
-        _unjudged.setdefault(item.nodeid, f"this guest stood still for {gap_s:.2f} s meanwhile")
-    return reports
 
 
 @pytest.hookimpl(wrapper=True)
@@ -104,8 +84,11 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Put the kiosk's journal beside each failure, and tell the rig's own from those of the kiosk."""
     report = yield
+    gap_s = metronome.longest_s(_began_s[item.nodeid], time.monotonic()) if report.failed else 0.0
     if call.excinfo is not None and isinstance(call.excinfo.value, TooBusyError):
         _unjudged[report.nodeid] = str(call.excinfo.value)
+    elif gap_s:
+        _unjudged[report.nodeid] = f"this guest stood still for {gap_s:.2f} s meanwhile"
     kiosk = getattr(item, "funcargs", {}).get("kiosk")
     if report.failed and kiosk is not None:
         report.sections.append(("journal of the kiosk", kiosk.journal()[-5000:]))
@@ -146,6 +129,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         tell(kind="test", name=name, outcome="passed", seconds=round(seconds, 2))
 
 
+_began_s: dict[str, float] = {}
 _seconds: dict[str, float] = {}
 _failed: set[str] = set()
 _unjudged: dict[str, str] = {}

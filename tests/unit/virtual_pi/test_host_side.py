@@ -102,15 +102,6 @@ def test_what_the_machine_was_too_busy_for_is_neither_passed_nor_failed() -> Non
     assert results.data(complete=True)["unjudged"] == 1
 
 
-def test_what_is_begun_once_more_is_named_with_its_reason_and_its_failure() -> None:
-    results = tier.Results()
-    void = {"name": "a", "why": "this guest stood still for 0.30 s meanwhile", "failure": "AssertionError"}
-    assert not results.take({"kind": "void", **void})
-    results.take(_told("a"))
-    assert results.last_line(1.0) == "1 passed, 0 failed, 1 begun once more as the machine stood still in 1 s"
-    assert results.data(complete=True)["void"] == [void]
-
-
 def test_a_test_that_loses_two_guests_has_failed_and_the_rest_goes_on() -> None:
     results = tier.Results()
     assert results.lose("a")

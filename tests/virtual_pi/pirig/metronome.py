@@ -1,8 +1,7 @@
 """Whether this guest stood still: `python metronome.py FILE` wakes each 20 ms and writes down when it was late.
 
 A process of its own, before everything else in here: who keeps it waiting is the kernel in here or the machine
-outside, and never the kiosk. A gap in which nothing could run is no fault of the kiosk's and no excuse for it: what
-failed meanwhile has no verdict.
+outside, and never the kiosk. What failed in a test with such a gap has no verdict, which is not to say that it passed.
 """
 
 import os
