@@ -1,7 +1,7 @@
 """What the work of a second of two-way conversation costs, part by part, without waiting for anything.
 
 Each part is the daemon's own code, called as often and with as much as in a second of conversation: periods
-of 20 ms from the card, frames of 100 ms up, messages of 10 ms down that are read five at a time, periods of
+of 20 ms from the card, frames of 100 ms up, messages of 10 ms down that are read ten at a time, periods of
 10 ms to the card. What a conversation costs beyond their sum is waking up: threads, locks, the kernel and
 PulseAudio's plug-in.
 """
@@ -35,7 +35,7 @@ from voicekiosk.config.schema import Config
 CARD_HZ, WIRE_HZ = 48_000, 24_000
 CAPTURE_PERIOD, PLAYBACK_PERIOD = CARD_HZ // 50, CARD_HZ // 100
 UP_FRAMES, DOWN_SAMPLES = CARD_HZ // 10, WIRE_HZ // 100
-MESSAGES_A_READ = 5
+MESSAGES_A_READ = 10
 # So that it has a whole number of everything.
 SECONDS = 2
 ROUNDS = 15
