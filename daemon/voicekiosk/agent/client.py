@@ -324,7 +324,7 @@ class AgentClient:
                 case Note():
                     log.warning("%s", output.text)
                 case _:
-                    self._intake.reset_at(output, self._config.audio.playback.cushion_ms)
+                    self._intake.follow(output, self._config.audio.playback.cushion_ms)
                     if isinstance(output, events.Ready):
                         self._got_ready(output)
                     self._emit(output)

@@ -1,5 +1,5 @@
-from voicekiosk.agent.events import ReplyAudio, ReplyStarted
-from voicekiosk.agent.lead import KEPT_S, LEAST_REST_S, MOST_REST_S, Intake, Lead
+from voicekiosk.agent.events import AgentText, ReplyAudio, ReplyStarted
+from voicekiosk.agent.lead import KEPT_S, LEAST_REST_S, MOST_REST_S, WORDLESS_REST_S, Intake, Lead
 
 CHUNK = 240  # 10 ms
 CUSHION_S = 0.06
@@ -12,6 +12,7 @@ def test_a_reply_is_read_without_a_rest_until_enough_is_queued():
 
 def test_reading_rests_for_no_longer_than_what_else_the_service_says_may_wait():
     lead = Lead(CUSHION_S)
+    lead.words_came()
     for _ in range(40):
         rest_s = lead.audio_came(CHUNK, 5.0)
     assert rest_s == MOST_REST_S
@@ -39,6 +40,20 @@ def test_a_rest_leaves_enough_of_what_is_queued():
             assert queued_s - rest_s >= KEPT_S - 1e-9
 
 
+def test_reading_rests_for_a_moment_only_until_a_reply_has_words():
+    intake = Intake(lambda _: None)
+    intake.follow(ReplyStarted("r"), 1000 * CUSHION_S)
+    intake.hear(ReplyAudio("r", bytes(2 * 40 * CHUNK)))
+    assert intake.hand_on(0.0) == WORDLESS_REST_S
+    intake.follow(AgentText("r", "hello", final=False, interrupted=False), 1000 * CUSHION_S)
+    intake.hear(ReplyAudio("r", bytes(2 * CHUNK)))
+    assert intake.hand_on(0.0) == MOST_REST_S
+    intake.follow(ReplyStarted("s"), 1000 * CUSHION_S)
+    intake.follow(AgentText("r", "hello", final=True, interrupted=True), 1000 * CUSHION_S)
+    intake.hear(ReplyAudio("s", bytes(2 * 40 * CHUNK)))
+    assert intake.hand_on(0.0) == WORDLESS_REST_S, "those were the words of the one before"
+
+
 def test_a_lead_that_shrinks_ends_the_rests():
     lead = Lead(CUSHION_S)
     for _ in range(20):
@@ -60,7 +75,7 @@ def test_a_queue_that_ran_dry_starts_from_nothing():
 def test_what_came_of_a_reply_in_one_read_is_handed_on_as_one():
     handed_on: list[ReplyAudio] = []
     intake = Intake(handed_on.append)
-    intake.reset_at(ReplyStarted("r"), 1000 * CUSHION_S)
+    intake.follow(ReplyStarted("r"), 1000 * CUSHION_S)
     intake.hear(ReplyAudio("r1", b"ab"))
     intake.hear(ReplyAudio("r1", b"cd"))
     assert handed_on == []
@@ -72,10 +87,10 @@ def test_what_came_of_a_reply_in_one_read_is_handed_on_as_one():
 
 def test_every_reply_has_to_gain_its_own_lead():
     intake = Intake(lambda _: None)
-    intake.reset_at(ReplyStarted("r"), 1000 * CUSHION_S)
+    intake.follow(ReplyStarted("r"), 1000 * CUSHION_S)
     for _ in range(30):
         intake.hear(ReplyAudio("r1", bytes(2 * CHUNK)))
     assert intake.hand_on(0.0) > 0
-    intake.reset_at(ReplyStarted("r"), 1000 * CUSHION_S)
+    intake.follow(ReplyStarted("r"), 1000 * CUSHION_S)
     intake.hear(ReplyAudio("r2", bytes(2 * CHUNK)))
     assert intake.hand_on(0.0) == 0

@@ -5,6 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voicekiosk.agent.events import AgentText, ReplyAudio, ReplyStarted
+from voicekiosk.agent.lead import Intake
+from voicekiosk.audio.card_queue import LOW_S
 from voicekiosk.kiosk.downlink import A_MOMENT, Downlink
 from voicekiosk.kiosk.gate import RUNNING_OUT_SAMPLES, Gate, has_words
 
@@ -145,3 +148,26 @@ def test_a_reply_with_words_is_played_whole_and_in_order(steps):
 @pytest.mark.parametrize("text", ["a", "7", "é", "日", "- yes", "&nbsp;1"])
 def test_letters_and_digits_of_any_script_are_words(text):
     assert has_words(text)
+
+
+@pytest.mark.parametrize("words_ms", [0, 480, 900])
+@pytest.mark.parametrize("silence_ms", range(0, 801, 10))
+def test_the_loudspeaker_never_runs_dry_while_a_reply_waits_for_its_words(silence_ms: int, words_ms: int):
+    """As the service sends it: 200 ms at once, then in time; read as seldom as the agent's side reads it."""
+    loudspeaker, began = Loudspeaker(), ReplyStarted("r")
+    downlink = Downlink(lambda: loudspeaker, lambda _id, _samples: "")
+    intake = Intake(lambda audio: downlink.take("r", audio.pcm, 0.0))
+    intake.follow(began, 60.0)
+    sent, awake_ms, least = 0, 0.0, 24 * 1000
+    for now_ms in range(2000):
+        if now_ms >= awake_ms:
+            if now_ms >= words_ms:
+                intake.follow(AgentText("r", "hello", final=False, interrupted=False), 60.0)
+                downlink.text("r", "hello")
+            for number in range(sent, 20 + now_ms // 10):
+                intake.hear(ReplyAudio("r", SILENCE if number * 10 < silence_ms else NOISE))
+                sent += 1
+            awake_ms = now_ms + 1000 * intake.hand_on(now_ms / 1000)
+        least = min(least, loudspeaker.queued_samples)
+        loudspeaker.played += 24
+    assert least > 24_000 * LOW_S
