@@ -4,7 +4,6 @@ When to try again is the agent room's ladder; here is what it means for the visi
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from voicekiosk.agent import events as agent
 from voicekiosk.kiosk import turns
@@ -23,7 +22,7 @@ from voicekiosk.kiosk.events import (
     Resend,
     Sound,
 )
-from voicekiosk.kiosk.state import NEVER, Link, Rules, State, Turn
+from voicekiosk.kiosk.state import NEVER, Link, Rules, State, Turn, replace
 
 Emit = Callable[[Effect], None]
 LinkEvent = agent.Connecting | agent.Ready | agent.Dropped | agent.Refused | agent.Ended

@@ -6,7 +6,6 @@ deadlines, with what they mean for a turn in `overdue`.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import assert_never
 
 from voicekiosk.agent import events as agent
@@ -41,7 +40,7 @@ from voicekiosk.kiosk.events import (
     TryOut,
     UtteranceSent,
 )
-from voicekiosk.kiosk.state import NEVER, Link, Question, Rules, State, Turn
+from voicekiosk.kiosk.state import NEVER, Link, Question, Rules, State, Turn, replace
 from voicekiosk.panel.gestures import DoubleTapped, Gesture, LongPressed, Pressed, Released
 
 OFFLINE_SOUND_S = 0.5

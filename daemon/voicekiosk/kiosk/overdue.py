@@ -4,11 +4,10 @@ Pure, like everything that `machine.step` calls.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from voicekiosk.kiosk import turns
 from voicekiosk.kiosk.events import CreateReply, Effect, Fault, FlushSpeaker, RenewSession, Tick
-from voicekiosk.kiosk.state import NEVER, Link, Rules, State, Turn
+from voicekiosk.kiosk.state import NEVER, Link, Rules, State, Turn, replace
 
 Emit = Callable[[Effect], None]
 

@@ -5,11 +5,10 @@ answer, and once that has been given, to wait as before.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from voicekiosk.agent import events as agent
 from voicekiosk.kiosk.events import Effect, SetPatience
-from voicekiosk.kiosk.state import Link, Rules, State
+from voicekiosk.kiosk.state import Link, Rules, State, replace
 
 Emit = Callable[[Effect], None]
 

@@ -5,14 +5,22 @@ whether a session is wanted, and when something must happen next: all are comput
 facts. Nobody sets them by hand, so they cannot disagree.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+import msgspec.structs
+from msgspec import Struct
 
 from voicekiosk.config.persona import agent_of
 from voicekiosk.config.schema import Config
 from voicekiosk.kiosk.events import Fault, Work
 from voicekiosk.panel.lamp import Sign
+
+if TYPE_CHECKING:
+    # mypy knows by this name alone which facts there are, and of what type.
+    from dataclasses import replace as replace  # noqa: PLC0414
+else:
+    replace = msgspec.structs.replace
 
 NEVER = float("inf")
 PAST = float("-inf")
@@ -69,8 +77,7 @@ class Name(StrEnum):
     STOPPING = "stopping"
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(Struct, frozen=True):
     """The settings that decisions depend on."""
 
     mode: Literal["hold", "toggle", "auto"] = "hold"
@@ -119,8 +126,7 @@ class Rules:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(Struct, frozen=True):
     """The facts. Times are monotonic seconds; `NEVER` stands for a deadline that is not set."""
 
     started: bool = False

@@ -5,7 +5,6 @@ Pure, like everything that `machine.step` calls: `(state, event, now) -> state`,
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from voicekiosk.agent import events as agent
 from voicekiosk.audio import events as audio
@@ -29,7 +28,7 @@ from voicekiosk.kiosk.events import (
     TurnOpened,
     UtteranceSent,
 )
-from voicekiosk.kiosk.state import NEVER, Link, Rules, State, Turn
+from voicekiosk.kiosk.state import NEVER, Link, Rules, State, Turn, replace
 
 Emit = Callable[[Effect], None]
 

@@ -5,7 +5,6 @@ end, ask again, or give up early; `decide`, which comes after the turns have bee
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from voicekiosk.agent import events as agent
 from voicekiosk.audio import events as audio
@@ -25,7 +24,7 @@ from voicekiosk.kiosk.events import (
     ToolWanted,
     Work,
 )
-from voicekiosk.kiosk.state import NEVER, PAST, Link, Question, Rules, State, Turn
+from voicekiosk.kiosk.state import NEVER, PAST, Link, Question, Rules, State, Turn, replace
 
 Emit = Callable[[Effect], None]
 

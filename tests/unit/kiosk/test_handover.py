@@ -1,7 +1,6 @@
 """What a daemon leaves to the next one, and what that makes of it."""
 
 import json
-from dataclasses import replace
 
 import pytest
 from tests.rigs.parts import FakeFactory
@@ -14,7 +13,7 @@ from voicekiosk.kiosk.conductor import Conductor
 from voicekiosk.kiosk.events import CreateReply, Due, PlaySound, Resend, Restored, Sound, Started
 from voicekiosk.kiosk.handover import ALIVE_S, ALIVE_SPEAKING_S, MOST_DEATHS, Handover, due_of
 from voicekiosk.kiosk.machine import step
-from voicekiosk.kiosk.state import Link, Name, Rules, State, Turn, name_of
+from voicekiosk.kiosk.state import Link, Name, Rules, State, Turn, name_of, replace
 from voicekiosk.service.runtime import RuntimeFile
 
 SECRET = "the-token"

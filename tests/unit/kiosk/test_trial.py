@@ -1,9 +1,7 @@
-from dataclasses import replace
-
 import pytest
 
 from voicekiosk.kiosk.events import Fault, Tick, TryOut
-from voicekiosk.kiosk.state import Link, State
+from voicekiosk.kiosk.state import Link, State, replace
 from voicekiosk.kiosk.trial import Trial
 
 IDLE = State(started=True)

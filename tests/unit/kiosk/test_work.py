@@ -1,7 +1,6 @@
 """Tools beside the turns of a conversation: working, confirming, owed an answer."""
 
 from copy import copy
-from dataclasses import replace
 
 import pytest
 
@@ -11,7 +10,7 @@ from voicekiosk.kiosk import events as kiosk
 from voicekiosk.kiosk import work
 from voicekiosk.kiosk.events import CancelTools, CreateReply, PlaySound, RefuseTool, RunTool, Sound
 from voicekiosk.kiosk.machine import step
-from voicekiosk.kiosk.state import NEVER, Link, Name, Rules, State, Turn, name_of, sign_of
+from voicekiosk.kiosk.state import NEVER, Link, Name, Rules, State, Turn, name_of, replace, sign_of
 from voicekiosk.panel.gestures import DoubleTapped, LongPressed, Pressed, Released
 from voicekiosk.panel.lamp import Sign
 
