@@ -103,8 +103,9 @@ def _value(keyword: str, value: Any, schema: dict[str, Any], path: Path, depth: 
                 yield from _schema(inner, (*path, name), depth + 1)
         case "items":
             yield from _schema(value, path, depth + 1)
-        case "required":
-            yield from _required(value, schema.get("properties", {}), path)
+        # Properties that are no table are told as such, and nobody can say what they were to be.
+        case "required" if isinstance(properties := schema.get("properties", {}), dict):
+            yield from _required(value, properties, path)
 
 
 def _types(schema: dict[str, Any]) -> tuple[str, ...]:
@@ -124,9 +125,9 @@ def _type(value: Any, path: Path) -> Iterator[Finding]:
         )
 
 
-def _required(names: Any, properties: Any, path: Path) -> Iterator[Finding]:
+def _required(names: Any, properties: dict[str, Any], path: Path) -> Iterator[Finding]:
     for index, name in enumerate(names):
-        if not isinstance(name, str) or not isinstance(properties, dict) or name not in properties:
+        if not isinstance(name, str) or name not in properties:
             near = wording.nearest(name, properties) if isinstance(name, str) and properties else None
             yield Finding(
                 path=(*path, index),

@@ -1,7 +1,7 @@
 """What `voicekiosk check` says about tools: every problem at its place, with the reason."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from voicekiosk.config import jsonschema, load
@@ -159,6 +159,7 @@ def test_a_schema_deeper_than_anybody_needs_is_refused() -> None:
     assert any("levels" in found.message for found in jsonschema.findings(schema, ()))
 
 
+@example({"properties": True, "required": [""]})
 @given(
     st.recursive(
         st.one_of(st.booleans(), st.integers(), st.text(max_size=5), st.none()),
@@ -172,6 +173,15 @@ def test_a_schema_deeper_than_anybody_needs_is_refused() -> None:
 def test_no_schema_makes_the_check_itself_fail(value: object) -> None:
     schema = value if isinstance(value, dict) else {"properties": value}
     list(jsonschema.findings({"type": "object"} | schema, ("tools", 0, "parameters")))
+
+
+@pytest.mark.parametrize("properties", ["true", '"colour"', "3", '["colour"]'])
+def test_properties_that_are_no_table_are_told_once_whatever_is_required_of_them(properties: str) -> None:
+    parameters = f'{{type = "object", properties = {properties}, required = ["colour"]}}'
+    (only,) = problems(
+        f'[[tools]]\nname = "t"\ndescription = "d"\ncommand = ["true"]\nparameters = {parameters}\n'
+    )
+    assert "properties: expected a table" in only
 
 
 def test_a_changed_tool_is_told_to_the_service_and_shown() -> None:
