@@ -291,8 +291,13 @@ class GpioPanel:
             if isinstance(error, PermissionError) and self._retries < PWM_ATTEMPTS:
                 raise
             self._open_plain(pins, f"the PWM of its pin cannot be used ({error.strerror})")
-        self._player = Player(self._light, settings, loop, dimmable=self._dimmable)
-        self._player.show(self._sign)
+        player = Player(self._light, settings, loop, dimmable=self._dimmable)
+        try:
+            player.show(self._sign)
+        except BaseException:
+            self._close_leds()
+            raise
+        self._player = player
 
     def _open_plain(self, pins: list[int], reason: str) -> None:
         self._dimmable = False
@@ -323,7 +328,9 @@ class GpioPanel:
     def _close_lamp(self) -> None:
         player, self._player = self._player, None
         if player is not None:
-            player.close()
+            # Of a chip that has gone away there is nothing to put out.
+            with contextlib.suppress(OSError, DeviceError, GPIOZeroError):
+                player.close()
             self._wakeups += player.wakeups
         self._close_leds()
 
@@ -338,8 +345,11 @@ class GpioPanel:
             for led, value in zip(self._leds, values, strict=True):
                 led.value = value
         except (OSError, DeviceError, GPIOZeroError) as error:
+            if self._player is None:
+                # Being opened, or closed: whoever does that has to know.
+                raise
             # Called by the player, which is closed by this: not from inside its own turn.
-            if self._loop is not None and self._player is not None and "lamp" not in self._faults:
+            if self._loop is not None and "lamp" not in self._faults:
                 self._faults["lamp"] = f"lamp: {_sentence(error)}"
                 self._loop.call_soon(self._lost, self._faults["lamp"])
 

@@ -75,8 +75,10 @@ class Player:
 
     def close(self) -> None:
         """Put the lamp out and stop; may be called twice."""
-        self.show(Sign.OFF)
-        self._stop()
+        try:
+            self.show(Sign.OFF)
+        finally:
+            self._stop()
 
     def _stop(self) -> None:
         if self._timer is not None:
