@@ -84,6 +84,12 @@ async def test_it_is_not_played_into_a_conversation(tmp_path, service):
 
 async def test_the_level_is_told_of_an_open_microphone_only(tmp_path, service):
     async with LiveDaemon(tmp_path, settings(service)) as kiosk:
+        state, capture = lambda: kiosk.conductor.state, kiosk.conductor.parts.capture
+        # At a start it is opened once, to see whether it can be.
+        await kiosk.until(
+            lambda: capture.stream and not (state().untried or state().microphone_open),
+            "a microphone at rest",
+        )
         closed = await kiosk.ask("level")
         await kiosk.ask("press")
         await kiosk.until(lambda: kiosk.conductor.state.microphone_open, "the microphone")
