@@ -16,6 +16,7 @@ from demolib.acts import Stage, play
 from demolib.paths import from_here, writable_from_here
 from demolib.server import KEY, Connection, Server, read
 from demolib.sound import BLOCK_S, Ear, Mouth
+from demolib.stalls import Stalls
 from demolib.timeline import Timeline
 
 LIVE_CONFIG = """\
@@ -80,7 +81,8 @@ def demo(folder: Path, json_file: Path | None) -> int:
             timeline=timeline,
         )
         try:
-            play(stage)
+            with Stalls() as stalls:
+                play(stage)
             statistics = server.stats()
         finally:
             stage.mouth.stop()
@@ -92,11 +94,12 @@ def demo(folder: Path, json_file: Path | None) -> int:
     print("\nlooking for every sample …\n", flush=True)
     violations = [broken for connection in statistics["connections"] for broken in connection["violations"]]
     connections = read(folder / "record")
-    verdict = _judge(stage, connections, microphone, speaker)
+    verdict = _judge(stage, connections, microphone, speaker, stalls)
     verdict.failures += report.check(verdict, violations, connections)
     print(report.text(verdict, violations, 1000 * BLOCK_S))
     if json_file is not None:
-        json_file.write_text(json.dumps(report.data(verdict, violations, timeline.data()), indent=1) + "\n")
+        result = report.data(verdict, violations, timeline.data(), stalls.longest_s)
+        json_file.write_text(json.dumps(result, indent=1) + "\n")
     if verdict.failures:
         print("\nNOT as it should be:")
         for failure in verdict.failures:
@@ -104,7 +107,10 @@ def demo(folder: Path, json_file: Path | None) -> int:
         print("What the kiosks counted, which nothing was judged by:")
         for line in stage.counted:
             print(f"  {line}")
-        print(f"  (load of this machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores)")
+        print(
+            f"  (load of this machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores;"
+            f" it stood still for up to {1000 * stalls.longest_s:.0f} ms)"
+        )
         return 1
     print("\nEverything that was said arrived, and everything that was answered was heard.")
     return 0
@@ -139,13 +145,17 @@ def live(folder: Path) -> int:
     return code
 
 
-def _judge(stage: Stage, connections: list[Connection], microphone: Ear, speaker: Ear) -> judge.Verdict:
+def _judge(
+    stage: Stage, connections: list[Connection], microphone: Ear, speaker: Ear, stalls: Stalls
+) -> judge.Verdict:
     verdict = judge.Verdict()
     for take in stage.takes:
         until_s = min((press for press in stage.presses if press > take.pressed_s), default=float("inf"))
         verdict.sent.append(judge.judge_sent(take, connections, microphone, until_s))
     for connection in connections:
-        verdict.played += [judge.judge_played(reply, speaker, stage.presses) for reply in connection.replies]
+        verdict.played += [
+            judge.judge_played(reply, speaker, stage.presses, stalls.within) for reply in connection.replies
+        ]
     return verdict
 
 

@@ -4,6 +4,7 @@ Nothing here comes from the daemon's own counters. Its resampler alone is used, 
 samples a sound at the microphone must become.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import ceil, gcd
 
@@ -22,6 +23,15 @@ MARGIN_S = 0.02
 QUIET_DBFS = -60.0
 FADE_S = 0.015
 """A cut reply is compared up to here before its end: the fade is meant to differ."""
+BEFORE_PAUSE_S = 0.5
+"""What stood still this long before a pause may have led to it; more than that is queued nowhere."""
+
+StoodStill = Callable[[float, float], float]
+"""Tells for how many seconds of a stretch of time (CLOCK_MONOTONIC) this machine stood still."""
+
+
+def _never(_start_s: float, _stop_s: float) -> float:
+    return 0.0
 
 
 class RigError(Exception):
@@ -63,12 +73,28 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """Silence in the middle of what was played, where nothing pauses; all goes on after it."""
+
+    t_s: float
+    seconds: float
+    stood_still_s: float
+    """For how long the machine stood still just before and during it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Played:
     """What became of one reply on its way to the loudspeaker."""
 
     reply: Reply
     samples: int
+    lost: int
+    """Samples of it that never came out of the loudspeaker as they are (24 kHz)."""
+    extra: int
+    """Samples that came out in the middle of it and are neither of it nor silence (24 kHz)."""
+    pauses: tuple[Pause, ...]
     correlation: float
+    """With what was played, without the pauses."""
     sound_s: float
     """From its first audio at the server to its first sample at the loudspeaker."""
     silent_after_s: float | None
@@ -123,28 +149,52 @@ def judge_sent(take: Take, connections: list[Connection], microphone: Ear, until
     )
 
 
-def judge_played(reply: Reply, speaker: Ear, presses: list[float]) -> Played:
-    """Look for a reply in what came out of the loudspeaker."""
+def judge_played(
+    reply: Reply, speaker: Ear, presses: list[float], stood_still: StoodStill = _never
+) -> Played:
+    """Look for every sample of a reply in what came out of the loudspeaker, up to the press that cut it."""
     resampler = Resampler(SERVER_HZ, RATE_HZ)
     reference = np.concatenate([resampler.process(reply.samples), resampler.flush()])
-    record = speaker.samples
     # It cannot have been heard before it was sent, nor long after.
     begin = max(0, speaker.index_at(reply.began_s - 0.1))
-    window = record[begin : begin + len(reference) + 3 * RATE_HZ]
-    _, shift = verify.compare(reference[: min(len(reference), 2 * RATE_HZ)], _padded(window, len(reference)))
-    begin += shift
-    sounded_s = speaker.time_of(begin)
-    ended_s = sounded_s + len(reference) / RATE_HZ
+    record = speaker.samples[begin : begin + len(reference) + 3 * RATE_HZ]
+    found = verify.search(reference, record, may_be_silent=True)
+    first = found.at if found.at is not None else verify.compare(reference, record)[1]
+    sounded_s = speaker.time_of(begin + first)
+    ended_s = sounded_s + (len(reference) + max(0, found.extra)) / RATE_HZ
     cut_s = next((press for press in presses if sounded_s < press < ended_s), None)
-    length, silent_after_s = len(reference), None
+    silent_after_s = None
     if cut_s is not None:
-        heard = verify.last_above(record[begin : begin + len(reference)], QUIET_DBFS) or 0
-        silent_after_s = sounded_s + heard / RATE_HZ - cut_s
-        length = max(0, heard - round(FADE_S * RATE_HZ))
-    correlation, _ = verify.compare(reference[:length], record[begin : begin + length])
+        heard = first + (verify.last_above(record[first : first + len(reference)], QUIET_DBFS) or 0)
+        silent_after_s = speaker.time_of(begin + heard) - cut_s
+        stop = _position(found, max(first, heard - round(FADE_S * RATE_HZ)), first)
+        record = record[: heard + 1]
+        found = verify.search(reference, record, 0, stop, may_be_silent=True)
+    halts = verify.halts(found, record)
+    paused = sum(halt.samples for halt in halts)
+    without = np.delete(record, [at for halt in halts for at in range(halt.at, halt.at + halt.samples)])
+    correlation, _ = verify.compare(reference[: found.wanted], _padded(without, found.wanted))
     return Played(
-        reply, length * SERVER_HZ // RATE_HZ, correlation, sounded_s - reply.began_s, silent_after_s
+        reply=reply,
+        samples=found.wanted * SERVER_HZ // RATE_HZ,
+        lost=ceil(found.lost * SERVER_HZ / RATE_HZ),
+        extra=ceil((found.extra - paused) * SERVER_HZ / RATE_HZ),
+        pauses=tuple(_pause(halt, speaker, begin, stood_still) for halt in halts),
+        correlation=correlation,
+        sound_s=sounded_s - reply.began_s,
+        silent_after_s=silent_after_s,
     )
+
+
+def _position(found: verify.Found, place: int, first: int) -> int:
+    """Return how far the reference was at a place of the record in which it begins at `first`."""
+    run = next((run for run in reversed(found.runs) if run.start + run.shift <= place), None)
+    return place - (first if run is None else run.shift)
+
+
+def _pause(halt: verify.Halt, speaker: Ear, begin: int, stood_still: StoodStill) -> Pause:
+    t_s, seconds = speaker.time_of(begin + halt.at), halt.samples / RATE_HZ
+    return Pause(t_s, seconds, stood_still(t_s - BEFORE_PAUSE_S, t_s + seconds))
 
 
 def references(

@@ -2,12 +2,16 @@
 
 from typing import Any
 
-from demolib.judge import Played, Sent, Verdict
+from demolib.judge import Pause, Played, Sent, Verdict
 from demolib.server import Connection
 
 LEAST_CORRELATION = 0.999
 PRESS_TO_FIRST_AUDIO_MS = 80.0
 PRESS_TO_SILENCE_MS = 100.0
+BORNE_MS = 15.0
+"""A shorter moment without processor is no reason for a pause: a card holds as much at the least."""
+SILENCE_MS = 25.0
+"""How much longer than this machine stood still a pause may be: so much silence is written at once."""
 
 
 def latencies_ms(verdict: Verdict) -> dict[str, float | None]:
@@ -28,7 +32,10 @@ def latencies_ms(verdict: Verdict) -> dict[str, float | None]:
 
 
 def data(
-    verdict: Verdict, violations: list[dict[str, Any]], timeline: list[dict[str, Any]]
+    verdict: Verdict,
+    violations: list[dict[str, Any]],
+    timeline: list[dict[str, Any]],
+    longest_stall_s: float = 0.0,
 ) -> dict[str, Any]:
     """Return what `--json` writes."""
     return {
@@ -41,9 +48,16 @@ def data(
         },
         "speaker": {
             "samples": sum(played.samples for played in verdict.played),
+            "lost_samples": sum(played.lost for played in verdict.played),
+            "pauses_ms": [
+                {"length": _ms(pause.seconds), "machine_stood_still": _ms(pause.stood_still_s)}
+                for played in verdict.played
+                for pause in played.pauses
+            ],
             "correlation": round(min((played.correlation for played in verdict.played), default=0.0), 6),
         },
         "latency_ms": latencies_ms(verdict),
+        "machine": {"longest_stall_ms": _ms(longest_stall_s)},
         "timeline": timeline,
         "failures": verdict.failures,
     }
@@ -54,12 +68,8 @@ def check(verdict: Verdict, violations: list[dict[str, Any]], connections: list[
     failures: list[str] = []
     for sent in verdict.sent:
         failures += _check_sent(sent)
-    failures += [
-        f"{_of(played)} came out of the loudspeaker changed: correlation {played.correlation:.4f},"
-        f" at least {LEAST_CORRELATION} was expected"
-        for played in verdict.played
-        if played.correlation < LEAST_CORRELATION
-    ]
+    for played in verdict.played:
+        failures += _check_played(played)
     if len(verdict.played) < len(verdict.sent):
         failures.append(f"{len(verdict.sent)} questions got only {len(verdict.played)} answers")
     failures += [f"the client broke rule {broken['rule']}: {broken['text']}" for broken in violations]
@@ -99,8 +109,10 @@ def text(verdict: Verdict, violations: list[dict[str, Any]], uncertainty_ms: flo
         if played.silent_after_s is not None:
             cut = f", cut: silent {played.silent_after_s * 1000:.0f} ms after the press"
         lines.append(
-            f"  {_of(played):26} {played.samples:7} samples, correlation {played.correlation:.5f}{cut}"
+            f"  {_of(played):26} {played.samples:7} samples, {played.lost} lost,"
+            f" correlation {played.correlation:.5f}{cut}"
         )
+        lines += [f"  {'':26} {_paused(pause)}" for pause in played.pauses]
     lines.append(f"Rules of the protocol broken: {len(violations) or 'none'}")
     lines.append(f"Latencies (the worst of each, give or take {uncertainty_ms:.0f} ms of the rig):")
     names = {
@@ -131,6 +143,40 @@ def _check_sent(sent: Sent) -> list[str]:
             f" at least {LEAST_CORRELATION} was expected"
         )
     return failures
+
+
+def _check_played(played: Played) -> list[str]:
+    failures = []
+    if played.lost:
+        failures.append(
+            f"{played.lost} of {played.samples} samples of {_of(played)} never came out of the loudspeaker"
+        )
+    if played.extra:
+        failures.append(f"{played.extra} samples were heard in {_of(played)} that nobody sent")
+    if played.correlation < LEAST_CORRELATION:
+        failures.append(
+            f"{_of(played)} came out of the loudspeaker changed: correlation {played.correlation:.4f},"
+            f" at least {LEAST_CORRELATION} was expected"
+        )
+    failures += [
+        f"{_of(played)} {_paused(pause)}"
+        for pause in played.pauses
+        if pause.stood_still_s < BORNE_MS / 1000 or pause.seconds > pause.stood_still_s + SILENCE_MS / 1000
+    ]
+    return failures
+
+
+def _paused(pause: Pause) -> str:
+    if not pause.stood_still_s:
+        return f"paused for {_ms(pause.seconds):g} ms in the middle, while this machine kept running"
+    return (
+        f"paused for {_ms(pause.seconds):g} ms in the middle, as this machine stood still"
+        f" for {_ms(pause.stood_still_s):g} ms"
+    )
+
+
+def _ms(seconds: float) -> float:
+    return round(1000 * seconds, 1)
 
 
 def _of(played: Played) -> str:

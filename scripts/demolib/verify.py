@@ -30,6 +30,8 @@ PROBE = 12000
 """How much of a window's beginning tells which start phase it has."""
 BLOCK, STEP = 8192, 6144
 """Samples of a record that are transformed together, and how far the next ones begin after that."""
+HALF_BLOCK = 1 << 15
+"""How many places are compared together where whole recordings are."""
 SHORTEST_RUN = 48
 """Shorter agreement (2 ms) is chance."""
 
@@ -64,13 +66,31 @@ class Found:
         return self.runs[-1].stop + self.runs[-1].shift if self.runs else None
 
 
-def search(reference: Samples, record: Samples, start: int = 0, stop: int | None = None) -> Found:
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """Silence in the record where the reference goes on, which it does afterwards."""
+
+    at: int
+    """Where it begins in the record."""
+    samples: int
+
+
+def search(
+    reference: Samples,
+    record: Samples,
+    start: int = 0,
+    stop: int | None = None,
+    *,
+    may_be_silent: bool = False,
+) -> Found:
     """Find each of `reference[start:stop]` in `record`; what lies around the window only helps to find it.
 
-    Raises ValueError when the window has 20 ms that hold nothing to tell one sample from the next.
+    Raises ValueError when the window has 20 ms that hold nothing to tell one sample from the next, unless it
+    may: then its silence is found wherever there is silence between what stands before and after it.
     """
     stop = len(reference) if stop is None else min(stop, len(reference))
-    _require_distinct(reference[start:stop])
+    if not may_be_silent:
+        _require_distinct(reference[start:stop])
     places = _Places(record)
     grid = ((at, at + ANCHOR) for at in range(0, max(len(reference) - ANCHOR, 0) + 1, STRIDE))
     shifts = places.of(reference, grid, set())
@@ -109,6 +129,17 @@ def best_phase(phases: list[Samples], record: Samples, windows: list[tuple[int, 
             return phase, results[phase]
     best = min(results, key=lambda phase: (results[phase].lost, results[phase].extra, phase))
     return best, results[best]
+
+
+def halts(found: Found, record: Samples) -> tuple[Halt, ...]:
+    """Return where the sound halted between what was found; what is not silent there is none."""
+    result = []
+    for before, after in pairwise(found.runs):
+        first, last = before.stop + before.shift, after.start + after.shift
+        samples = last - first - (after.start - before.stop)
+        if samples > 0 and int(np.abs(record[first:last].astype(np.int32)).max()) <= TOLERANCE:
+            result.append(Halt(first, samples))
+    return tuple(result)
 
 
 def compare(reference: Samples, record: Samples) -> tuple[float, int]:
@@ -151,14 +182,25 @@ def _require_distinct(samples: Samples) -> None:
 
 
 def _cross(reference: Samples, record: Samples) -> NDArray[np.float64]:
-    """Return the sliding dot product, one value for each place where the reference fits whole."""
+    """Return the sliding dot product, one value for each place where the reference fits whole.
+
+    In blocks, of which each part of the reference uses the same spectra: one transform of everything would
+    take several times the memory of both.
+    """
     places = len(record) - len(reference) + 1
-    size = 1 << (len(record) + len(reference) - 1).bit_length()
-    spectrum = np.fft.rfft(record.astype(np.float64), size) * np.conj(
-        np.fft.rfft(reference.astype(np.float64), size)
-    )
-    result: NDArray[np.float64] = np.fft.irfft(spectrum, size)[:places]
-    return result
+    half = min(HALF_BLOCK, 1 << (len(record) - 1).bit_length())
+    parts, blocks = -(-len(reference) // half), -(-places // half)
+    padded = np.zeros((parts + blocks + 1) * half)
+    padded[: len(record)] = record
+    spectra = np.fft.rfft(np.lib.stride_tricks.sliding_window_view(padded, 2 * half)[::half])
+    padded = np.zeros(parts * half)
+    padded[: len(reference)] = reference
+    wanted = np.conj(np.fft.rfft(padded.reshape(parts, half), 2 * half))
+    result = np.empty(blocks * half)
+    for block in range(blocks):
+        total = np.einsum("pf,pf->f", spectra[block : block + parts], wanted)
+        result[block * half : (block + 1) * half] = np.fft.irfft(total, 2 * half)[:half]
+    return result[:places]
 
 
 def _moving_energy(record: Samples, length: int) -> NDArray[np.float64]:
@@ -196,7 +238,7 @@ class _Places:
         return shifts
 
     def _cross(self, piece: Samples) -> NDArray[np.float64]:
-        """Return what `_cross` does, in blocks: the record is transformed once."""
+        """Return what `_cross` does, for many short pieces: the record is transformed once."""
         if len(piece) > BLOCK - STEP + 1:
             return _cross(piece, self._record)
         if self._spectra is None:

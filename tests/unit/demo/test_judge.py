@@ -155,6 +155,7 @@ def test_a_reply_that_was_played_whole_is_alike_and_its_delay_is_known():
     assert played.correlation > 0.9999
     assert played.sound_s == pytest.approx(0.1, abs=0.001)
     assert played.silent_after_s is None
+    assert (played.lost, played.extra, played.pauses) == (0, 0, ())
     assert played.samples == pytest.approx(len(said.samples), abs=200)
 
 
@@ -164,14 +165,109 @@ def test_a_reply_that_was_cut_is_judged_up_to_the_cut_and_the_silence_is_timed()
     played = judge.judge_played(said, tape, [103.05])
     assert played.correlation > 0.9999
     assert played.silent_after_s == pytest.approx(0.05, abs=0.002)
-    assert played.samples < len(said.samples) / 2 + 100
+    assert (played.lost, played.extra, played.pauses) == (0, 0, ())
+    assert len(said.samples) / 2 - 500 < played.samples < len(said.samples) / 2 + 100
 
 
-def test_a_reply_with_a_hole_in_the_middle_is_not_alike():
+def paused_by(samples, at, seconds=0.02, cut_at=None):
+    whole = played_by(samples, cut_at).samples
+    return Tape(np.concatenate([whole[:at], silence(seconds), whole[at:]]))
+
+
+def complaints(played):
+    failures = report.check(judge.Verdict(played=[played]), [], [])
+    return [failure for failure in failures if "the answer" in failure]
+
+
+def test_a_reply_that_pauses_where_the_machine_ran_is_a_failure():
     said = reply()
-    tape = played_by(said.samples)
-    holed = np.concatenate([tape.samples[:130000], silence(0.02), tape.samples[130000:]])
-    assert judge.judge_played(said, Tape(holed), []).correlation < report.LEAST_CORRELATION
+    played = judge.judge_played(said, paused_by(said.samples, 130000), [])
+    assert (played.lost, played.extra, len(played.pauses)) == (0, 0, 1)
+    assert played.pauses[0].seconds == pytest.approx(0.02)
+    assert played.pauses[0].t_s == pytest.approx(100 + 130000 / MIC_HZ, abs=0.001)
+    assert played.correlation > 0.9999
+    (complaint,) = complaints(played)
+    assert complaint.endswith("paused for 20 ms in the middle, while this machine kept running")
+
+
+def test_a_reply_that_pauses_as_the_machine_stands_still_is_none():
+    said = reply()
+    asked = []
+
+    def stood_still(start_s, stop_s):
+        asked.append((start_s, stop_s))
+        return 0.03
+
+    played = judge.judge_played(said, paused_by(said.samples, 130000), [], stood_still)
+    assert complaints(played) == []
+    paused_s = 100 + 130000 / MIC_HZ
+    assert asked == [pytest.approx((paused_s - judge.BEFORE_PAUSE_S, paused_s + 0.02), abs=0.001)]
+    assert "as this machine stood still for 30 ms" in report.text(judge.Verdict(played=[played]), [], 10)
+
+
+@pytest.mark.parametrize(
+    ("paused_s", "stood_still_s", "fails"),
+    [(0.054, 0.03, False), (0.056, 0.03, True), (0.02, 0.014, True), (0.02, 0.016, False), (0.2, 0.1, True)],
+)
+def test_a_pause_is_no_failure_only_where_the_machine_stood_still_for_about_as_long(
+    paused_s, stood_still_s, fails
+):
+    said = reply()
+    tape = paused_by(said.samples, 130000, paused_s)
+    played = judge.judge_played(said, tape, [], lambda *_: stood_still_s)
+    assert bool(complaints(played)) == fails
+
+
+def test_a_reply_that_pauses_and_is_cut_then_is_judged_up_to_the_cut():
+    said = reply()
+    tape = paused_by(said.samples, 120000, cut_at=MIC_HZ)
+    played = judge.judge_played(said, tape, [103.05], lambda *_: 0.03)
+    assert (played.lost, played.extra, len(played.pauses)) == (0, 0, 1)
+    assert played.silent_after_s == pytest.approx(0.07, abs=0.002)
+    assert complaints(played) == []
+
+
+def test_pauses_that_are_spoken_are_none():
+    said = reply()
+    samples = said.samples.copy()
+    samples[20000:24000] = 0
+    said = Reply(said.id, said.began_s, said.ended_s, samples, interrupted=False)
+    played = judge.judge_played(said, played_by(samples), [])
+    assert (played.lost, played.extra, played.pauses) == (0, 0, ())
+    assert complaints(played) == []
+
+
+@pytest.mark.parametrize("count", [1, 480])
+def test_samples_of_a_reply_that_were_never_heard_are_counted(count):
+    said = reply()
+    whole = played_by(said.samples).samples
+    tape = Tape(np.delete(whole, slice(130000, 130000 + count)))
+    played = judge.judge_played(said, tape, [], lambda *_: 1.0)
+    assert played.lost == -(-count // 2)
+    assert any(f"{played.lost} of {played.samples} samples" in complaint for complaint in complaints(played))
+
+
+def test_sound_that_nobody_sent_is_counted():
+    said = reply()
+    whole = played_by(said.samples).samples
+    tape = Tape(np.concatenate([whole[:130000], voice(0.02, 9), whole[130000:]]))
+    played = judge.judge_played(said, tape, [], lambda *_: 1.0)
+    assert (played.lost, played.pauses) == (0, ())
+    assert played.extra == pytest.approx(480, abs=2)
+    assert any("that nobody sent" in complaint for complaint in complaints(played))
+
+
+def test_a_reply_that_nobody_heard_is_lost_with_every_sample():
+    said = reply()
+    played = judge.judge_played(said, Tape(silence(10)), [], lambda *_: 1.0)
+    assert played.lost == played.samples >= len(said.samples)
+    assert any("never came out" in complaint for complaint in complaints(played))
+
+
+def test_a_reply_that_is_a_little_quieter_is_not_what_was_sent():
+    said = reply()
+    quieter = Tape((played_by(said.samples).samples * 0.95).astype(np.int16))
+    assert judge.judge_played(said, quieter, []).lost > len(said.samples) / 2
 
 
 def test_what_the_report_allows_is_what_the_issue_asks_for():
@@ -196,6 +292,8 @@ def test_a_session_that_was_never_ended_is_a_failure():
 def test_the_data_has_the_keys_that_others_read():
     result = report.data(judge.Verdict(), [], [])
     assert set(result) >= {"mic", "server", "speaker", "latency_ms", "timeline"}
+    assert set(result["speaker"]) == {"samples", "lost_samples", "pauses_ms", "correlation"}
+    assert result["machine"] == {"longest_stall_ms": 0.0}
     assert set(result["server"]) == {"samples", "lost_samples", "correlation", "violations"}
     assert set(result["latency_ms"]) == {
         "press_to_first_audio",

@@ -112,6 +112,26 @@ def test_silence_cannot_be_verified_and_is_refused():
         verify.search(sent, sent)
 
 
+@given(pause=st.integers(0, 3000), at=st.integers(200, 23000), count=st.integers(49, 2000))
+@settings(max_examples=60, deadline=None)
+def test_silence_that_may_be_there_is_no_halt_and_more_of_it_is_one(pause: int, at: int, count: int):
+    sent = np.concatenate([voice(), silence(pause), voice(seed=2)])
+    record = np.concatenate([silence(500), sent[:at], silence(count), sent[at:]])
+    found = verify.search(sent, record, may_be_silent=True)
+    assert found.lost == 0
+    assert sum(halt.samples for halt in verify.halts(found, record)) == found.extra == count
+    whole = verify.search(sent, sent, may_be_silent=True)
+    assert (whole.lost, whole.extra, verify.halts(whole, sent)) == (0, 0, ())
+
+
+@given(pause=st.integers(300, 3000), count=st.integers(1, 290))
+@settings(max_examples=60, deadline=None)
+def test_silence_that_is_cut_short_is_lost(pause: int, count: int):
+    sent = np.concatenate([voice(), silence(pause), voice(seed=2)])
+    record = np.delete(sent, slice(24004, 24004 + count))
+    assert verify.search(sent, record, may_be_silent=True).lost == count
+
+
 def test_the_right_start_phase_is_found_and_the_wrong_one_is_not_enough():
     fine = voice(2.0)
     phases = [fine[0::2], fine[1::2]]
@@ -148,6 +168,15 @@ def test_likeness_suffers_from_a_sample_that_is_missing_in_the_middle():
     sent = voice()
     correlation, _ = verify.compare(sent, np.concatenate([sent[:12000], sent[12060:], silence(4000)]))
     assert correlation < 0.9
+
+
+@pytest.mark.parametrize("length", [verify.HALF_BLOCK - 1, verify.HALF_BLOCK, 2 * verify.HALF_BLOCK + 1])
+@pytest.mark.parametrize("at", [0, 1, verify.HALF_BLOCK - 1, verify.HALF_BLOCK, 99_999])
+def test_a_long_reference_is_found_at_its_place_in_a_longer_record(length: int, at: int):
+    rng = np.random.default_rng(3)
+    record = rng.integers(-3000, 3000, 100_000 + length).astype(np.int16)
+    likeness, shift = verify.compare(record[at : at + length], record)
+    assert (shift, likeness) == (at, pytest.approx(1.0))
 
 
 def test_likeness_to_silence_to_noise_and_to_too_little_is_none():
