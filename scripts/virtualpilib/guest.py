@@ -21,6 +21,8 @@ PARTS = (
 MEMORY = "1G"
 MEMORY_FILES = Path("/dev/shm")
 """Where the guest's memory lies: on a disk it would crawl."""
+IDLE_SPEED = 4
+"""How many seconds of its own a guest sleeps in one of ours; a disk seems to be slower by that."""
 NEEDED_BYTES = (1024 + IMAGE_MB) << 20
 """For a guest's memory, and for its disk when it is full."""
 
@@ -110,10 +112,11 @@ class Guest:
         console: int | None = None,
         *,
         queue: Path | None = None,
+        number: int = 0,
     ) -> None:
         """Boot on a throwaway copy of `disk`; without a `console` (a descriptor) it is this terminal.
 
-        `folder` is its own, `queue` one that guests have in common.
+        `folder` is its own, `queue` one that guests have in common; each has a `number`.
         """
         self._stack = ExitStack()
         private = self._stack.enter_context(memory())
@@ -122,6 +125,7 @@ class Guest:
         command = [
             # Whatever becomes of this side, no guest is left behind.
             "setpriv", "--pdeathsig", "KILL",
+            "taskset", "--cpu-list", str(processor(number)),
             str(kernel.program),
             f"mem={MEMORY}",
             f"ubd0={private}/disk",
@@ -139,6 +143,8 @@ class Guest:
                 "TMPDIR": str(private),
                 "HOME": str(private),
                 "LD_PRELOAD": str(kernel.preload or ""),
+                # Who plays with it wants seconds to be seconds.
+                "VIRTUAL_PI_IDLE_SPEED": str(IDLE_SPEED if mode == "test" else 1),
             },
             # Of its own, so that a whole guest can be ended at once.
             start_new_session=console is not None,
@@ -159,6 +165,17 @@ class Guest:
                 self.process.kill()
             self.process.wait(10)
         self._stack.close()
+
+
+def processor(number: int) -> int:
+    """Return the processor that a guest keeps to, each another one as long as there are any.
+
+    Its kernel and its processes are processes of this machine, of which one runs at a time. Where each wakes
+    the next on a processor that has gone to sleep meanwhile, which is dear on a virtual machine, everything
+    in there takes several times as long.
+    """
+    allowed = sorted(os.sched_getaffinity(0))
+    return allowed[number % len(allowed)]
 
 
 def prefer(pid: int) -> None:

@@ -10,7 +10,7 @@ from virtualpilib.host import UnsuitableError, VirtualPiError, cache, cached, fi
 
 PREBUILT = "VOICEKIOSK_UML_DIR"
 FRAGMENT = Path(__file__).with_name("uml.config")
-PRELOAD = Path(__file__).with_name("preload.c")
+PRELOADS = tuple(Path(__file__).with_name(name) for name in ("preload.c", "clock.c"))
 SOURCE = Path("/usr/src/linux-source-6.1.tar.xz")
 PACKED = ("linux.uml.xz", "modules.tar.xz")
 
@@ -41,18 +41,18 @@ def kernel(*, at_hand: bool = False) -> Kernel:
         except VirtualPiError as error:
             say(f"{PREBUILT}={folder} is of no use: {error}. Building a kernel instead")
     made = made or _built(at_hand=at_hand)
-    return Kernel(made / "linux", made / "modules", made.name, _preload())
+    return Kernel(made / "linux", made / "modules", made.name, preload())
 
 
-def _preload() -> Path:
-    """Return what mends the kernel where it calls the C library."""
+def preload() -> Path:
+    """Return what stands between the kernel and the C library: two mended faults, and the guest's clock."""
 
     def make(into: Path) -> None:
         need({"gcc": "gcc", "/usr/include/stdlib.h": "libc6-dev"})
-        options = ["-O2", "-shared", "-fPIC", "-o", into / "preload.so"]
-        run(["gcc", *options, PRELOAD, "-ldl"], what="building what is preloaded into the kernel")
+        options = ["-O2", "-mcx16", "-shared", "-fPIC", "-o", into / "preload.so"]
+        run(["gcc", *options, *PRELOADS, "-ldl"], what="building what is preloaded into the kernel")
 
-    return cached("preload", fingerprint(PRELOAD), make) / "preload.so"
+    return cached("preload", fingerprint(*PRELOADS), make) / "preload.so"
 
 
 def parse_sums(text: str) -> dict[str, str]:

@@ -46,10 +46,12 @@ class Patience:
 PATIENCE = Patience(boot_s=150.0, run_s=20.0)
 STOCK_PATIENCE = Patience(boot_s=900.0, run_s=300.0)
 MOST_LOST = 6
+UNJUDGED = 75
+"""The exit code where nothing failed and some tests have no verdict: sysexits' "try again later"."""
 MOST_GUESTS = 2
 """Each has one processor; with more at once than this machine has, none would be on time."""
 BOOTING = "booting"
-Boot = Callable[[Path, int, Path], guest.Guest | stock.StockGuest]
+Boot = Callable[[Path, int, Path, int], guest.Guest | stock.StockGuest]
 _MARKS = {"passed": "ok", "failed": "FAILED", "skipped": "skipped", "unjudged": "unjudged"}
 
 
@@ -97,6 +99,13 @@ class Results:
         """Return how many tests ended so."""
         return Counter(test["outcome"] for test in self.tests)[outcome]
 
+    @property
+    def exit_code(self) -> int:
+        """0 when all passed, `UNJUDGED` when nothing failed and some have no verdict, else 1."""
+        if not self.tests or self.count("failed"):
+            return 1
+        return UNJUDGED if self.count("unjudged") else 0
+
     def last_line(self, seconds: float) -> str:
         """Return what it came to, in a line."""
         parts = [f"{self.count('passed')} passed", f"{self.count('failed')} failed"]
@@ -127,7 +136,7 @@ class Tester:
     """A guest that takes one test after the other from the queue, and whoever replaces it."""
 
     def __init__(self, wanted: "Wanted", boot: Boot, results: Results, queue: Path, number: int) -> None:
-        """Boot it by `boot(its share, a descriptor for its console, queue)`.
+        """Boot it by `boot(its share, a descriptor for its console, queue, number)`.
 
         `queue` is a folder that the guests have in common: each has a folder made in there for a test that
         it takes, which only one of them can.
@@ -150,7 +159,7 @@ class Tester:
         self._sign, self._signed_s = 0, time.monotonic()
         self._read = 0
         console: BinaryIO = self._stack.enter_context((self.folder / "console.log").open("wb"))
-        self._guest = self._start(self.folder, console.fileno(), self._queue)
+        self._guest = self._start(self.folder, console.fileno(), self._queue, self._number)
         self._stack.callback(self._guest.end)
 
     @property
@@ -163,13 +172,13 @@ class Tester:
         self._take()
         if not self.running or not self._stands_still():
             return
-        if self.ended:
-            self._guest.end()
-            return
-        self._take()
-        doing = _read(self.folder / "test-now") or BOOTING
-        say(f"a guest stands still, in {doing}: pulling its plug")
         self._guest.end()
+        # Only now: it may have come to life again.
+        self._take()
+        if self.ended:
+            return
+        doing = _read(self.folder / "test-now") or BOOTING
+        say(f"a guest stood still, in {doing}: its plug is pulled")
         self._losses += 1
         self.keep(f"{self._number}-lost-{self._losses}")
         print(self.last_words("its last words", 8), flush=True)
@@ -256,7 +265,7 @@ class Wanted:
 
 
 def test(wanted: Wanted) -> int:
-    """Run the tests; return 0 when all passed. Raises VirtualPiError when a guest did not get to the end."""
+    """Run the tests; return `exit_code`. Raises VirtualPiError when a guest did not get to the end."""
     began_s = time.monotonic()
     results = Results()
     tests_s: float | None = None
@@ -265,14 +274,14 @@ def test(wanted: Wanted) -> int:
     try:
         machine = stock.kernel() if wanted.stock else kernel(at_hand=wanted.kernel_at_hand)
         disk = image(machine)
-        kind = stock.StockGuest if wanted.stock else guest.Guest
+
+        def boot(folder: Path, console: int, queue: Path, number: int) -> guest.Guest | stock.StockGuest:
+            if wanted.stock:
+                return stock.StockGuest(machine, disk, folder, "test", console, queue=queue)
+            return guest.Guest(machine, disk, folder, "test", console, queue=queue, number=number)
+
         tests_s = time.monotonic()
-        problems = _run(
-            wanted,
-            lambda folder, console, queue: kind(machine, disk, folder, "test", console, queue=queue),
-            results,
-            first_s,
-        )
+        problems = _run(wanted, boot, results, first_s)
     finally:
         now_s = time.monotonic()
         seconds = now_s - (tests_s or now_s)
@@ -287,12 +296,12 @@ def test(wanted: Wanted) -> int:
     if problems:
         raise VirtualPiError("\n".join(problems))
     for one in results.tests:
-        if one["outcome"] == "failed":
-            print(f"FAILED {one['name']}")
+        if one["outcome"] in ("failed", "unjudged"):
+            print(f"{one['outcome'].upper()} {one['name']}")
     print(results.last_line(seconds))
     if seconds > PROMISED_S and not (wanted.long or wanted.stock):
         print(f"that took more than {PROMISED_S / 60:g} minutes: is the machine slow, or busy otherwise?")
-    return 1 if results.count("failed") or results.count("unjudged") or not results.tests else 0
+    return results.exit_code
 
 
 def _run(wanted: Wanted, boot: Boot, results: Results, first_s: list[float]) -> list[str]:
@@ -300,8 +309,7 @@ def _run(wanted: Wanted, boot: Boot, results: Results, first_s: list[float]) -> 
 
     When the first test begins, `first_s` is given that time.
     """
-    # The emulator of the stock kernel has a second processor to itself.
-    count = wanted.guests or (1 if wanted.stock else min(MOST_GUESTS, os.cpu_count() or 1))
+    count = wanted.guests or min(MOST_GUESTS, len(os.sched_getaffinity(0)))
     deadline_s = time.monotonic() + (LONG_TIMEOUT_S if wanted.long or wanted.stock else TIMEOUT_S)
     with ExitStack() as stack:
         say(f"booting {count} guest{'s' if count > 1 else ''}")
@@ -326,4 +334,8 @@ def _run(wanted: Wanted, boot: Boot, results: Results, first_s: list[float]) -> 
         problems = [tester.last_words(ended) for tester in testers if not tester.ended]
         if not problems and (lost := taken_from(queue).difference(results.done)):
             problems.append(f"taken by a guest and without a verdict: {', '.join(sorted(lost))}")
+        if not problems and not results.tests:
+            problems.append(
+                testers[0].last_words("no test was run: none is called so, or pytest says why", 15)
+            )
         return problems

@@ -84,10 +84,10 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Put the kiosk's journal beside each failure, and tell the rig's own from those of the kiosk."""
     report = yield
-    gap_s = metronome.longest_s(_began_s[item.nodeid], time.monotonic()) if report.failed else 0.0
+    gap_s = _gaps_s[item.nodeid] = metronome.longest_s(_began_s[item.nodeid], time.monotonic())
     if call.excinfo is not None and isinstance(call.excinfo.value, TooBusyError):
         _unjudged[report.nodeid] = str(call.excinfo.value)
-    elif gap_s:
+    elif report.failed and gap_s:
         _unjudged[report.nodeid] = f"this guest stood still for {gap_s:.2f} s meanwhile"
     kiosk = getattr(item, "funcargs", {}).get("kiosk")
     if report.failed and kiosk is not None:
@@ -112,6 +112,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.nodeid in _failed:
         return
     name = _name(report.nodeid)
+    facts = {"seconds": round(seconds, 2), "gap_s": round(_gaps_s.get(report.nodeid, 0.0), 3)}
     if report.failed:
         _failed.add(report.nodeid)
         # What is captured is as long as somebody is chatty: its end will do.
@@ -122,14 +123,15 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         unjudged = _unjudged.get(report.nodeid)
         why = "\n".join([*([unjudged] if unjudged else []), report.longreprtext[-4000:], *sections])
         outcome = "unjudged" if unjudged else "failed"
-        tell(kind="test", name=name, outcome=outcome, seconds=round(seconds, 2), why=why)
+        tell(kind="test", name=name, outcome=outcome, why=why, **facts)
     elif report.skipped:
-        tell(kind="test", name=name, outcome="skipped", seconds=0.0, why=report.longreprtext[-500:])
+        tell(kind="test", name=name, outcome="skipped", why=report.longreprtext[-500:], **facts)
     elif report.when == "teardown":
-        tell(kind="test", name=name, outcome="passed", seconds=round(seconds, 2))
+        tell(kind="test", name=name, outcome="passed", **facts)
 
 
 _began_s: dict[str, float] = {}
+_gaps_s: dict[str, float] = {}
 _seconds: dict[str, float] = {}
 _failed: set[str] = set()
 _unjudged: dict[str, str] = {}

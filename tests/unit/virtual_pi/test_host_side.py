@@ -1,6 +1,7 @@
 """The side of the virtual Pi that needs no guest: kernels that are taken or built, results, lost guests."""
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -32,7 +33,7 @@ def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(kernel, "need", lambda _tools: None)
     monkeypatch.setattr(kernel, "_built", lambda *, at_hand: folder)
-    monkeypatch.setattr(kernel, "_preload", lambda: tmp_path / "preload.so")
+    monkeypatch.setattr(kernel, "preload", lambda: tmp_path / "preload.so")
     return folder
 
 
@@ -100,6 +101,25 @@ def test_what_the_machine_was_too_busy_for_is_neither_passed_nor_failed() -> Non
     results.take(_told("a", "unjudged"))
     assert results.last_line(1.0) == "0 passed, 0 failed, 1 unjudged as the machine was too busy in 1 s"
     assert results.data(complete=True)["unjudged"] == 1
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "code"),
+    [
+        (["passed", "passed"], 0),
+        (["passed", "unjudged"], tier.UNJUDGED),
+        (["unjudged"], tier.UNJUDGED),
+        (["passed", "unjudged", "failed"], 1),
+        ([], 1),
+    ],
+)
+def test_a_run_passes_only_whole_and_tests_without_a_verdict_are_another_exit_code(
+    outcomes: list[str], code: int
+) -> None:
+    results = tier.Results()
+    for number, outcome in enumerate(outcomes):
+        results.take(_told(str(number), outcome))
+    assert results.exit_code == code
 
 
 def test_a_test_that_loses_two_guests_has_failed_and_the_rest_goes_on() -> None:
@@ -243,3 +263,10 @@ def test_a_test_that_is_put_back_can_be_taken_again(tmp_path: Path) -> None:
     assert tier.taken_from(tmp_path) == {name}
     tier.put_back(tmp_path, [name, "test_never_taken"])
     assert tier.taken_from(tmp_path) == set()
+
+
+def test_each_guest_keeps_to_a_processor_of_its_own_as_long_as_there_are_any(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {5, 2})
+    assert [guest.processor(number) for number in range(4)] == [2, 5, 2, 5]

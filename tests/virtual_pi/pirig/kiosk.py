@@ -21,8 +21,9 @@ KEY = Path("/etc/voicekiosk/api-key")
 SOCKET = Path("/run/voicekiosk/control.sock")
 DROP_INS = Path("/run/systemd/system") / f"{UNIT}.d"
 
-LOOK_S = 0.25
-"""How often the status is asked for where nothing is told."""
+LOOK_S, LOOK_AT_STATE_S = 0.25, 3.0
+"""How often the status is asked for where nothing is told; of each change of the state it is told, and whoever waits
+for that does not keep the kiosk from its work."""
 
 Settings = dict[str, dict[str, Any] | list[dict[str, Any]]]
 """Tables, and lists of tables such as `tools`."""
@@ -200,7 +201,11 @@ class Kiosk:
             return ""
 
     def wait(
-        self, what: str, true: Callable[[dict[str, Any]], object], timeout_s: float = 15.0
+        self,
+        what: str,
+        true: Callable[[dict[str, Any]], object],
+        timeout_s: float = 15.0,
+        look_s: float = LOOK_S,
     ) -> dict[str, Any]:
         """Wait until its status is as wanted, and return that. Goes on over restarts."""
         deadline_s = time.monotonic() + timeout_s
@@ -208,7 +213,7 @@ class Kiosk:
         while time.monotonic() < deadline_s:
             with contextlib.suppress(OSError, EOFError), _Watch() as watch:
                 while time.monotonic() < deadline_s:
-                    seen = watch.status(LOOK_S) or watch.ask()
+                    seen = watch.status(look_s) or watch.ask()
                     if true(seen):
                         return seen
             time.sleep(0.05)
@@ -218,7 +223,8 @@ class Kiosk:
 
     def wait_state(self, *names: str, timeout_s: float = 15.0) -> dict[str, Any]:
         """Wait until it is in one of these states."""
-        return self.wait(f"state {' or '.join(names)}", lambda status: status["state"] in names, timeout_s)
+        what = f"state {' or '.join(names)}"
+        return self.wait(what, lambda status: status["state"] in names, timeout_s, LOOK_AT_STATE_S)
 
     # --- journal
 

@@ -329,6 +329,12 @@ class Card:
         if not os.path.lexists(self._listed):
             until(f"all to let go of {self._listed.name}", self._bind)
             until(f"{self._listed.name} to be back", lambda: os.path.lexists(self._listed))
+            until(f"udev to have given {self._listed.name} to its group", self._given)
+
+    def _given(self) -> bool:
+        # Before that only root may open it, which is half a second on a slow machine.
+        nodes = list(Path("/dev/snd").glob(f"*C{self._number}*"))
+        return bool(nodes) and all(node.stat().st_gid and node.stat().st_mode & 0o060 for node in nodes)
 
     def _bind(self) -> bool:
         # While the driver still waits for somebody, it does not take it.
