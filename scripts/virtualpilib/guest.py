@@ -23,6 +23,9 @@ MEMORY_FILES = Path("/dev/shm")
 """Where the guest's memory lies: on a disk it would crawl."""
 IDLE_SPEED = 4
 """How many seconds of its own a guest sleeps in one of ours; a disk seems to be slower by that."""
+WORK_PRICE = 4
+"""How many seconds of ours a guest works in one of its own. A system call is some 60 times as dear in there
+as on a Pi. At this price an answer to a press takes as long as in `stock`, which is as fast as a small Pi."""
 NEEDED_BYTES = (1024 + IMAGE_MB) << 20
 """For a guest's memory, and for its disk when it is full."""
 
@@ -145,6 +148,7 @@ class Guest:
                 "LD_PRELOAD": str(kernel.preload or ""),
                 # Who plays with it wants seconds to be seconds.
                 "VIRTUAL_PI_IDLE_SPEED": str(IDLE_SPEED if mode == "test" else 1),
+                "VIRTUAL_PI_WORK_PRICE": str(WORK_PRICE if mode == "test" else 1),
             },
             # Of its own, so that a whole guest can be ended at once.
             start_new_session=console is not None,

@@ -107,8 +107,13 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield preload()
 
 
-def start(library: Path, body: str, speed: int = 1) -> "subprocess.Popen[str]":
-    environment = {**os.environ, "LD_PRELOAD": str(library), "VIRTUAL_PI_IDLE_SPEED": str(speed)}
+def start(library: Path, body: str, speed: int = 1, price: int = 1) -> "subprocess.Popen[str]":
+    environment = {
+        **os.environ,
+        "LD_PRELOAD": str(library),
+        "VIRTUAL_PI_IDLE_SPEED": str(speed),
+        "VIRTUAL_PI_WORK_PRICE": str(price),
+    }
     return subprocess.Popen(
         [sys.executable, "-c", GUEST.replace("{body}", body)],
         env=environment,
@@ -158,6 +163,33 @@ def test_who_works_has_the_time_of_everybody(library: Path) -> None:
     assert 0.2 <= times["guest_s"] <= times["real_s"] + 0.01
 
 
+def test_who_works_pays_for_each_second(library: Path) -> None:
+    work = "ring_in(1.0)\nuntil = time.process_time() + 0.8\nwhile time.process_time() < until: pass"
+    times = told(start(library, work, price=4))
+    assert times["real_s"] >= 0.8
+    assert times["real_s"] / 4 - 0.01 <= times["guest_s"] <= times["real_s"] / 4 + 0.01
+
+
+def test_a_timer_rings_on_time_at_work_and_in_a_sleep_after_it(library: Path) -> None:
+    at_work = """
+rung_s = []
+signal.signal(signal.SIGALRM, lambda *_: rung_s.append(time.monotonic() - began_s))
+signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
+ring_in(0.1)
+while not rung_s: pass
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
+ring_in(0.2)
+while time.monotonic() - began_s < 0.2: pass
+sleep()
+tell(first_s=rung_s[0], second_s=rung_s[1])
+"""
+    output, _ = start(library, at_work, speed=4, price=4).communicate(timeout=60)
+    rung, times = map(json.loads, output.splitlines())
+    assert 0.1 <= rung["first_s"] <= 0.11
+    assert 0.3 <= rung["second_s"] <= 0.31
+    assert times["real_s"] >= 0.8
+
+
 def test_its_time_never_goes_back_though_its_timer_interrupts_each_look(
     library: Path, tmp_path: Path
 ) -> None:
@@ -165,6 +197,7 @@ def test_its_time_never_goes_back_though_its_timer_interrupts_each_look(
     (tmp_path / "storm.c").write_text(STORM)
     subprocess.run(["gcc", "-O1", "-o", storm, tmp_path / "storm.c"], check=True)
     environment = {**os.environ, "LD_PRELOAD": str(library), "VIRTUAL_PI_IDLE_SPEED": "4"}
+    environment["VIRTUAL_PI_WORK_PRICE"] = "3"
     done = subprocess.run([storm], env=environment, timeout=60, check=True, capture_output=True, text=True)
     rung, went_back = map(int, done.stdout.split())
     assert rung >= 5000
