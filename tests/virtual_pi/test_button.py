@@ -124,7 +124,7 @@ def test_a_button_that_is_active_high_works_the_other_way_round(pi: Pi) -> None:
 
 
 def test_a_press_while_connecting_is_the_next_question(pi: Pi) -> None:
-    pi.boot(scenario={"ready.updated_ms": 2500.0})
+    pi.boot(scenario={"ready.updated_ms": 4000.0})
     pi.ask()
     pi.kiosk.wait_state("connecting")
     second = pi.ask(words.recording("Rear_Left"))

@@ -99,7 +99,8 @@ def test_the_conversation_goes_on(pi: Pi, fault: str, state: str, resume: str) -
     if fault != "dropped":
         # Over a wire that is broken no silence arrives that goes on until the turn is closed.
         pi.allowed_rules |= {22}
-    slow = {"ready.updated_ms": 2500.0} if state == "connecting" else {}
+    # It has to be connecting still when the question has been asked, which takes more than two seconds.
+    slow = {"ready.updated_ms": 4000.0} if state == "connecting" else {}
     pi.boot(scenario={"lifecycle.resume": resume, "reply.first_audio_ms": 800.0, **slow})
     if state == "idle":
         # So that there is a session to lose.

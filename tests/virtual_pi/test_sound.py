@@ -146,7 +146,7 @@ def test_a_microphone_unplugged_in_a_question_keeps_what_was_said(pi: Pi) -> Non
 
 
 def test_a_microphone_unplugged_while_connecting_loses_nothing_of_the_question(pi: Pi) -> None:
-    pi.boot(scenario={"ready.updated_ms": 2500.0})
+    pi.boot(scenario={"ready.updated_ms": 4000.0})
     question = pi.ask(words.question())
     pi.kiosk.wait_state("connecting")
     MIC.unplug()
